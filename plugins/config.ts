@@ -1,0 +1,26 @@
+import type { FastifyInstance } from 'fastify'
+import fp from 'fastify-plugin'
+import type { RegistryConfig } from '../schemas/config.js'
+import { parseConfig } from '../services/config/parse.js'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** The registry's configuration: validated, complete, frozen. */
+    ociConfig: RegistryConfig
+  }
+}
+
+export interface ConfigPluginOptions { readonly config: unknown }
+
+async function configPlugin (fastify: FastifyInstance, { config }: ConfigPluginOptions): Promise<void> {
+  fastify.decorate('ociConfig', deepFreeze(parseConfig(config)))
+}
+
+function deepFreeze<T extends object> (value: T): T {
+  for (const child of Object.values(value)) {
+    if (typeof child === 'object' && child !== null) deepFreeze(child)
+  }
+  return Object.freeze(value)
+}
+
+export default fp(configPlugin, { name: 'oci-config', fastify: '5.x' })

@@ -1,0 +1,77 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import type { UploadQuery } from '../schemas/upload-routes.js'
+import { CATALOG_ACCESS, repositoryAccess } from '../services/auth/access.js'
+import type { AccessRecord, Grant } from '../services/auth/access.js'
+import { OciError } from '../services/errors/oci-error.js'
+import { parseRepositoryName } from '../services/reference/reference.js'
+import type { RepositoryName } from '../services/reference/reference.js'
+import { parseMount } from '../services/http/mount.js'
+import type { Repository } from '../services/registry/types.js'
+
+export interface OciContext {
+  /** Who was let in. */
+  readonly grant: Grant
+  /** The repository the route is about. */
+  readonly repository: Repository
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Set before the handler of every route on a repository; null on the others. */
+    oci: OciContext
+  }
+}
+
+/**
+ * The one place where access is decided: what the method needs on the route's repository is asked of the access
+ * controller, on the decoded, validated name that storage will use too. Only then does the handler get a repository.
+ */
+async function repositoryPlugin (fastify: FastifyInstance): Promise<void> {
+  const { ociAuth, ociNamespace } = fastify
+  // The type is what handlers of repository routes see; Fastify wants the shape declared before there is a value.
+  fastify.decorateRequest('oci', null as unknown as OciContext)
+
+  fastify.addHook('preHandler', async function enforceAccess (request): Promise<void> {
+    const { ociAccess } = request.routeOptions.config
+    if (ociAccess === 'public') return
+    const name = ociAccess === 'repository' ? repositoryName(request) : undefined
+    const { method, headers: { authorization } } = request
+    const grant = await ociAuth.authorize({ method, authorization }, accessRecords(request, name))
+    if (name === undefined) return
+    refuseSwitchedOff(request)
+    request.oci = { grant, repository: ociNamespace.repository(name) }
+  })
+}
+
+/** A route that needs a name and has none is refused: the empty name breaks the grammar. */
+function repositoryName ({ params }: FastifyRequest): RepositoryName {
+  return parseRepositoryName((params as { name?: string }).name ?? '')
+}
+
+function accessRecords (request: FastifyRequest, name: RepositoryName | undefined): readonly AccessRecord[] {
+  const { ociAccess, ociResource } = request.routeOptions.config
+  if (ociAccess === 'catalog') return CATALOG_ACCESS
+  if (name === undefined || ociResource === undefined) return []
+  const mount = ociResource === 'upload' ? parseMount(request.query as UploadQuery, name) : undefined
+  return repositoryAccess({ method: request.method, resource: ociResource, name, from: mount?.from })
+}
+
+/** @throws {OciError} UNSUPPORTED in read-only mode and for deletes that are switched off */
+function refuseSwitchedOff ({ method, routeOptions, server }: FastifyRequest): void {
+  if (method === 'GET' || method === 'HEAD') return
+  const { storage } = server.ociConfig
+  if (storage.maintenance.readonly.enabled) {
+    throw new OciError('UNSUPPORTED', { detail: 'the registry is read-only', headers: { allow: 'GET, HEAD' } })
+  }
+  const { ociResource } = routeOptions.config
+  if (method !== 'DELETE' || ociResource === undefined || ociResource === 'upload-session' || storage.delete.enabled) return
+  const allow = [...server.ociAllow.get(ociResource) ?? []].filter(name => name !== 'DELETE').sort().join(', ')
+  throw new OciError('UNSUPPORTED', { detail: 'deleting is switched off: storage.delete.enabled', headers: { allow } })
+}
+
+export default fp(repositoryPlugin, {
+  name: 'oci-repository',
+  fastify: '5.x',
+  dependencies: ['oci-config', 'oci-auth', 'oci-namespace', 'oci-routing']
+})

@@ -1,0 +1,59 @@
+import type { FastifyInstance, RegisterOptions } from 'fastify'
+import fp from 'fastify-plugin'
+import authPlugin from './plugins/auth.js'
+import configPlugin from './plugins/config.js'
+import errorsPlugin from './plugins/errors.js'
+import headersPlugin from './plugins/headers.js'
+import namespacePlugin from './plugins/namespace.js'
+import repositoryPlugin from './plugins/repository.js'
+import routingPlugin from './plugins/routing.js'
+import storagePlugin from './plugins/storage.js'
+import uploadsPlugin from './plugins/uploads.js'
+import validationPlugin from './plugins/validation.js'
+import routes from './routes/index.js'
+import type { RegistryConfigInput } from './schemas/config.js'
+import type { AccessController } from './services/auth/access.js'
+import type { StorageDriver } from './services/storage/driver.js'
+
+/** Live objects a host hands in. They stay the host's: the registry never closes them. */
+export interface RegistryInstances {
+  readonly driver?: StorageDriver
+  readonly accessController?: AccessController
+}
+
+/** The configuration, in the keys of `config.yml`. Fastify takes `prefix`, `logLevel` and `logSerializers` besides. */
+export interface RegistryOptions extends RegistryConfigInput {
+  readonly instances?: RegistryInstances
+}
+
+async function registryPlugin (fastify: FastifyInstance, options: RegistryOptions & RegisterOptions): Promise<void> {
+  const { prefix, logLevel, logSerializers, instances = {}, ...config } = options
+  const { driver, accessController } = instances
+  // A driver of the host's takes the place of a configured one.
+  const storage = driver === undefined ? config.storage : { ...config.storage, inmemory: {} }
+
+  await fastify.register(configPlugin, { config: { ...config, ...(storage === undefined ? {} : { storage }) } })
+  await fastify.register(storagePlugin, { driver })
+  await fastify.register(uploadsPlugin)
+  await fastify.register(namespacePlugin)
+  await fastify.register(authPlugin, { accessController })
+
+  // The API proper, in a scope of its own: parsers, hooks and error handler reach nothing but its routes.
+  await fastify.register(async function api (scope) {
+    await scope.register(errorsPlugin)
+    await scope.register(validationPlugin)
+    await scope.register(routingPlugin)
+    await scope.register(headersPlugin)
+    await scope.register(repositoryPlugin)
+    await scope.register(routes)
+  })
+}
+
+/**
+ * The registry as a Fastify plugin. Encapsulated: nothing it decorates, parses or hooks is seen by the host, and it can
+ * be registered several times in one server, each time with its own storage and prefix.
+ *
+ * @example
+ * await app.register(registry, { prefix: '/containers', storage: { filesystem: { rootdirectory: '/data' } } })
+ */
+export const registry = fp(registryPlugin, { name: 'fastify-oci-registry', fastify: '5.x', encapsulate: true })

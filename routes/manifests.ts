@@ -1,0 +1,72 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { resource } from '../plugins/routing.js'
+import { deleteManifest, getManifest, putManifest } from '../schemas/manifest-routes.js'
+import { OciError } from '../services/errors/oci-error.js'
+import { matchesEtag } from '../services/http/range.js'
+import { readLimited } from '../services/http/read-limited.js'
+import { isTag, parseReference } from '../services/reference/reference.js'
+import type { Reference } from '../services/reference/reference.js'
+import { MAX_MANIFEST_BYTES } from '../services/registry/manifest-contents.js'
+import { bodyOf, closeSignal, declaredLength } from './request.js'
+import type { RouteOptions, RouteScope } from './types.js'
+
+interface ManifestRequest { Params: { reference: string } }
+
+/** Manifests by tag or digest (end-3, end-7, end-9). */
+export default async function manifestRoutes (fastify: RouteScope, { locations }: RouteOptions): Promise<void> {
+  fastify.route({ ...resource('manifest'), method: 'GET', schema: getManifest, handler: pull })
+  fastify.route({ ...resource('manifest'), method: 'HEAD', schema: getManifest, handler: pull })
+
+  fastify.route({
+    ...resource('manifest'),
+    method: 'PUT',
+    schema: putManifest,
+    async handler (request, reply) {
+      const { repository } = request.oci
+      const reference = parseReference(request.params.reference)
+      const bytes = await readLimited(bodyOf(request), {
+        limit: MAX_MANIFEST_BYTES,
+        declared: declaredLength(request),
+        signal: closeSignal(reply)
+      })
+      const { descriptor, subject } = await repository.manifests.put(bytes, { mediaType: mediaTypeOf(request), reference })
+      if (subject !== undefined) reply.header('oci-subject', subject)
+      return reply
+        .code(201)
+        .header('location', locations.manifest(request, repository.name, descriptor.digest))
+        .header('docker-content-digest', descriptor.digest)
+        .send()
+    }
+  })
+
+  fastify.route({
+    ...resource('manifest'),
+    method: 'DELETE',
+    schema: deleteManifest,
+    async handler ({ params, oci: { repository } }, reply) {
+      await repository.manifests.delete(existingReference(params.reference))
+      return reply.code(202).send()
+    }
+  })
+}
+
+/** GET and HEAD. The stored media type is served whatever Accept says: a manifest that exists is a 200 (R-148). */
+async function pull ({ params, headers, method, oci: { repository } }: FastifyRequest<ManifestRequest>, reply: FastifyReply): Promise<FastifyReply> {
+  const { descriptor, bytes } = await repository.manifests.get(existingReference(params.reference))
+  reply.header('docker-content-digest', descriptor.digest).header('etag', `"${descriptor.digest}"`)
+  if (matchesEtag(headers['if-none-match'], descriptor.digest)) return reply.code(304).send()
+  reply.header('content-type', descriptor.mediaType).header('content-length', descriptor.size)
+  return method === 'HEAD' ? reply.send() : reply.send(bytes)
+}
+
+/** R-031: what cannot be a tag does not exist. A malformed digest is a malformed request (R-152). */
+function existingReference (text: string): Reference {
+  if (!text.includes(':') && !isTag(text)) throw new OciError('MANIFEST_UNKNOWN', { detail: `unknown tag=${text.slice(0, 128)}` })
+  return parseReference(text)
+}
+
+/** R-158: parameters and case of the Content-Type say nothing. */
+function mediaTypeOf ({ headers }: FastifyRequest): string | undefined {
+  const type = headers['content-type']?.split(';')[0]?.trim().toLowerCase()
+  return type === '' ? undefined : type
+}

@@ -1,0 +1,33 @@
+import { OciError } from '../services/errors/oci-error.js'
+import { resourceOfUrl } from '../services/reference/resource-path.js'
+import type { RouteScope } from './types.js'
+
+/**
+ * What no other route takes: 405 with `Allow` for a resource that exists, 404 for everything else (R-007, R-008).
+ * Routes rather than a not-found handler, because that one belongs to the host. OPTIONS is the host's too (CORS).
+ */
+export default async function unsupportedRoutes (fastify: RouteScope): Promise<void> {
+  const { ociAllow } = fastify
+  const config = { ociAccess: 'public' } as const
+  const exact = ['/v2/', '/v2', '/v2/_catalog']
+
+  fastify.route({
+    method: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
+    url: '/v2/*',
+    config,
+    handler ({ url, method }) {
+      const resource = resourceOfUrl(url)
+      const methods = resource === undefined ? undefined : ociAllow.get(resource)
+      // A resource and a method it has, and still here: the path in front of the resource is empty or no name.
+      if (methods === undefined || methods.has(method)) throw new OciError('NAME_INVALID', { status: 404, message: 'no such path' })
+      throw methodNotAllowed([...methods])
+    }
+  })
+  for (const url of exact) {
+    fastify.route({ method: ['POST', 'PUT', 'PATCH', 'DELETE'], url, config, handler () { throw methodNotAllowed(['GET', 'HEAD']) } })
+  }
+}
+
+function methodNotAllowed (methods: string[]): OciError {
+  return new OciError('UNSUPPORTED', { headers: { allow: methods.sort().join(', ') } })
+}

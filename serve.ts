@@ -1,0 +1,74 @@
+import { resolve } from 'node:path'
+import type { FastifyInstance } from 'fastify'
+import { pino } from 'pino'
+import type { Logger } from 'pino'
+import type { RegistryConfig } from './schemas/config.js'
+import { buildServer } from './server.js'
+import { formatAddress, parseAddress } from './services/config/address.js'
+import type { ListenAddress } from './services/config/address.js'
+import { parseDuration } from './services/config/duration.js'
+import { STANDALONE_DEFAULTS, loadConfigFile } from './services/config/load.js'
+import { parseConfig } from './services/config/parse.js'
+import { ConfigError } from './services/errors/config-error.js'
+import { formatText } from './services/log/text.js'
+
+/**
+ * Serves until a signal comes: the standalone server. Resolves when it listens.
+ *
+ * @throws {ConfigError} when the configuration cannot be used, the port is taken or the data directory unwritable
+ */
+export async function serve (file: string | undefined): Promise<void> {
+  const config = parseConfig(file === undefined ? STANDALONE_DEFAULTS : await loadConfigFile(file))
+  const address = parseAddress(config.http.addr)
+  const logger = createLogger(config.log)
+  const app = buildServer({ ...config, logger })
+  await listen(app, address, url => `oci-registry listens on ${url}, data in ${dataLocation(config)}`)
+  stopOnSignal(app, logger, parseDuration(config.http.draintimeout, 'http.draintimeout'))
+}
+
+async function listen (app: FastifyInstance, { host, port }: ListenAddress, listenTextResolver: (url: string) => string): Promise<void> {
+  try {
+    await app.listen({ host, port, listenTextResolver })
+  } catch (error) {
+    await app.close()
+    const { code, syscall } = error as NodeJS.ErrnoException
+    if (syscall !== 'listen' && syscall !== 'getaddrinfo') throw error
+    const reason = code === 'EADDRINUSE' ? 'the port is in use' : code ?? (error as Error).message
+    throw new ConfigError(`http.addr: cannot listen on ${formatAddress({ host, port })}: ${reason}`, { cause: error })
+  }
+}
+
+/**
+ * The first signal stops accepting, lets requests finish for the drain time, then cuts the connections; what uploads
+ * received until then is made durable before the process ends. The second signal ends it at once.
+ */
+function stopOnSignal (app: FastifyInstance, logger: Logger, drainMs: number): void {
+  let stopping = false
+  const stop = (signal: NodeJS.Signals): void => {
+    if (stopping) process.exit(1)
+    stopping = true
+    logger.info(`${signal}: stopping`)
+    const cut = setTimeout(() => { app.server.closeAllConnections() }, drainMs)
+    app.close().then(() => {
+      clearTimeout(cut)
+      logger.info('stopped')
+      logger.flush()
+      process.exitCode = 0
+    }, error => {
+      logger.error({ err: error }, 'could not stop cleanly')
+      process.exitCode = 1
+    })
+  }
+  process.on('SIGINT', stop)
+  process.on('SIGTERM', stop)
+}
+
+function createLogger ({ level, formatter }: RegistryConfig['log']): Logger {
+  const destination = pino.destination({ dest: 2, sync: true })
+  if (formatter === 'json') return pino({ level }, destination)
+  return pino({ level }, { write: line => { destination.write(formatText(line)) } })
+}
+
+function dataLocation ({ storage }: RegistryConfig): string {
+  return storage.filesystem === undefined ? 'memory' : resolve(storage.filesystem.rootdirectory)
+}

@@ -1,0 +1,50 @@
+import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
+import Fastify from 'fastify'
+import { sendError } from './plugins/errors.js'
+import { registry } from './registry.js'
+import type { RegistryOptions } from './registry.js'
+import { OciError } from './services/errors/oci-error.js'
+
+export interface ServerOptions extends RegistryOptions {
+  readonly logger?: FastifyBaseLogger
+}
+
+/** Go clients keep idle connections for 90 s: a shorter life on our side would cut one just as it is used again. */
+const KEEP_ALIVE_MS = 120_000
+/** Tokens with many scopes are large; Node's own limit of 16 KiB refuses them. */
+const MAX_HEADER_BYTES = 64 * 1024
+
+/**
+ * The standalone server: the registry, and everything that only the owner of the process may set. Not listening yet.
+ *
+ * @throws {ConfigError} from `ready()` when the configuration cannot be used
+ */
+export function buildServer ({ logger, ...options }: ServerOptions): FastifyInstance {
+  const app: FastifyInstance = Fastify({
+    ...(logger === undefined ? { logger: false } : { loggerInstance: logger }),
+    http: { maxHeaderSize: MAX_HEADER_BYTES },
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    // An upload may take hours. Slow headers are cut off by Node's own timeout.
+    requestTimeout: 0,
+    forceCloseConnections: 'idle',
+    return503OnClosing: true,
+    exposeHeadRoutes: false,
+    disableRequestLogging: true,
+    routerOptions: { maxParamLength: 512 },
+    // What the router cannot decode never reaches a route; it is answered like everything else.
+    frameworkErrors: (error, request, reply) => { sendError(error, request, reply) }
+  })
+
+  app.setErrorHandler(sendError)
+  // One line per request, when it is over.
+  app.addHook('onResponse', (request, reply, done) => {
+    const { method, url } = request
+    request.log.info({ method, url, status: reply.statusCode, ms: Math.round(reply.elapsedTime) }, 'response completed')
+    done()
+  })
+  app.setNotFoundHandler((request, reply) => sendError(new OciError('NAME_INVALID', { status: 404, message: 'no such path' }), request, reply))
+  // Load balancers ask here whether the process lives.
+  app.get('/', (_request, reply) => { reply.header('cache-control', 'no-cache').send() })
+  app.register(registry, { ...options, prefix: (options.http?.prefix ?? '/').replace(/\/$/, '') })
+  return app
+}

@@ -1,0 +1,16 @@
+/** Storage calls one request may have under way at a time. */
+const LIMIT = 16
+
+/** Runs `operation` on every item, a bounded number at a time; results in the order of the items. */
+export async function concurrently<T, R> (items: readonly T[], operation: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = new Array(items.length)
+  let next = 0
+  const worker = async (): Promise<void> => {
+    while (next < items.length) {
+      const index = next++
+      results[index] = await operation(items[index] as T)
+    }
+  }
+  await Promise.all(Array.from({ length: Math.min(LIMIT, items.length) }, worker))
+  return results
+}

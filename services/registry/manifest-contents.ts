@@ -1,0 +1,54 @@
+import { createHash } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
+import { digestOf } from '../reference/reference.js'
+import type { Digest } from '../reference/reference.js'
+import type { GlobalBlobStore } from './blob-store.js'
+import { inferMediaType } from './manifest-content.js'
+
+/** The default limit of a manifest, and the size up to which clients expect a registry to accept one (R-177). */
+export const MAX_MANIFEST_BYTES = 4 * 1024 * 1024
+const CACHE_BYTES = 32 * 1024 * 1024
+// What an entry costs besides its bytes; keeps a flood of tiny manifests inside the bound.
+const ENTRY_OVERHEAD = 1024
+
+export interface StoredContent {
+  readonly bytes: Buffer
+  /** As the bytes tell it. */
+  readonly mediaType: string
+  /** False when the bytes do not name their media type. */
+  readonly certain: boolean
+}
+
+/**
+ * The bytes of manifests by canonical digest, verified when read, with the most recently used kept in memory. Content
+ * under a digest never changes; whether a repository may see it is asked before, so nothing here can be stale.
+ */
+export class ManifestContents {
+  readonly #blobs: GlobalBlobStore
+  readonly #recent = new LRUCache<Digest, StoredContent>({
+    maxSize: CACHE_BYTES,
+    sizeCalculation: content => content.bytes.length + ENTRY_OVERHEAD
+  })
+
+  constructor (blobs: GlobalBlobStore) {
+    this.#blobs = blobs
+  }
+
+  /** Undefined when the content is not in storage. Throws a plain error when storage holds other bytes than it should. */
+  async get (digest: Digest): Promise<StoredContent | undefined> {
+    const recent = this.#recent.get(digest)
+    if (recent !== undefined) return recent
+    const bytes = await this.#blobs.read(digest, MAX_MANIFEST_BYTES)
+    if (bytes === undefined) return undefined
+    if (digestOf('sha256', createHash('sha256').update(bytes).digest('hex')) !== digest) {
+      throw new Error(`storage holds damaged content for ${digest}`)
+    }
+    const content = { bytes, ...inferMediaType(bytes) }
+    this.#recent.set(digest, content)
+    return content
+  }
+
+  async put (digest: Digest, bytes: Buffer): Promise<void> {
+    await this.#blobs.put(digest, bytes)
+  }
+}

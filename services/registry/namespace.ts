@@ -1,0 +1,47 @@
+import type { RepositoryName } from '../reference/reference.js'
+import type { StorageDriver } from '../storage/driver.js'
+import type { UploadSessions } from '../uploads/sessions.js'
+import { GlobalBlobStore } from './blob-store.js'
+import { listRepositories } from './catalog.js'
+import { LinkedBlobStore } from './linked-blob-store.js'
+import { ManifestContents } from './manifest-contents.js'
+import { RepositoryBlobs } from './repository-blobs.js'
+import { RepositoryManifests } from './repository-manifests.js'
+import { RepositoryReferrers } from './repository-referrers.js'
+import { RepositoryTags } from './repository-tags.js'
+import type { Namespace, Page, PageRequest, Repository } from './types.js'
+
+export interface NamespaceParts { readonly driver: StorageDriver, readonly uploads: UploadSessions }
+
+/** All repositories on one storage driver. */
+export class StorageNamespace implements Namespace {
+  readonly #driver: StorageDriver
+  readonly #uploads: UploadSessions
+  readonly #content: GlobalBlobStore
+  readonly #manifests: ManifestContents
+
+  constructor ({ driver, uploads }: NamespaceParts) {
+    this.#driver = driver
+    this.#uploads = uploads
+    this.#content = new GlobalBlobStore(driver)
+    this.#manifests = new ManifestContents(this.#content)
+  }
+
+  repository (name: RepositoryName): Repository {
+    const driver = this.#driver
+    const content = this.#content
+    const contents = this.#manifests
+    const linksOf = (repository: RepositoryName): LinkedBlobStore => new LinkedBlobStore(driver, content, repository, '_layers')
+    const layers = linksOf(name)
+    const revisions = new LinkedBlobStore(driver, content, name, '_manifests/revisions')
+    const tags = new RepositoryTags(driver, name)
+    const referrers = new RepositoryReferrers({ name, driver, contents, revisions, tags })
+    const manifests = new RepositoryManifests({ name, driver, contents, revisions, layers, tags, referrers })
+    const blobs = new RepositoryBlobs({ name, content, links: layers, linksOf, uploads: this.#uploads })
+    return { name, blobs, manifests, tags, referrers }
+  }
+
+  async repositories (page: PageRequest): Promise<Page<RepositoryName>> {
+    return await listRepositories(this.#driver, page)
+  }
+}

@@ -1,0 +1,84 @@
+import type { Readable } from 'node:stream'
+import { OciError } from '../errors/oci-error.js'
+import type { Digest, RepositoryName } from '../reference/reference.js'
+import type { ByteRange } from '../storage/driver.js'
+import type { UploadSession } from '../uploads/session.js'
+import type { UploadSessions } from '../uploads/sessions.js'
+import type { GlobalBlobStore } from './blob-store.js'
+import type { LinkedBlobStore } from './linked-blob-store.js'
+import type { BlobStore, Descriptor } from './types.js'
+
+export interface RepositoryBlobsParts {
+  readonly name: RepositoryName
+  readonly content: GlobalBlobStore
+  readonly links: LinkedBlobStore
+  /** The links of another repository, for mounts. */
+  readonly linksOf: (name: RepositoryName) => LinkedBlobStore
+  readonly uploads: UploadSessions
+}
+
+/** The blobs of one repository: reading through links, mounting, and the uploads that make new ones. */
+export class RepositoryBlobs implements BlobStore {
+  readonly #parts: RepositoryBlobsParts
+
+  constructor (parts: RepositoryBlobsParts) {
+    this.#parts = parts
+  }
+
+  async stat (digest: Digest): Promise<Descriptor> {
+    const descriptor = await this.#parts.links.stat(digest)
+    if (descriptor === undefined) throw unknown(digest)
+    return descriptor
+  }
+
+  async open (descriptor: Descriptor, range?: ByteRange): Promise<Readable> {
+    const stream = await this.#parts.content.open(descriptor.digest, range)
+    if (stream === undefined) throw unknown(descriptor.digest)
+    return stream
+  }
+
+  async mount (digest: Digest, from: RepositoryName): Promise<Descriptor | null> {
+    const descriptor = await this.#parts.linksOf(from).stat(digest)
+    if (descriptor === undefined) return null
+    await this.#parts.links.link(digest, descriptor.digest)
+    return descriptor
+  }
+
+  async delete (digest: Digest): Promise<void> {
+    // a link whose content is gone is unknown too, so that a second delete and a delete after a collection agree.
+    const gone = await this.#parts.links.unlink(digest)
+    if (gone === undefined) throw unknown(digest)
+  }
+
+  async startUpload (options: { readonly sha512?: boolean, readonly signal?: AbortSignal } = {}): Promise<UploadSession> {
+    return await this.#parts.uploads.start(this.#parts.name, options)
+  }
+
+  async resumeUpload (id: string, signal: AbortSignal): Promise<UploadSession> {
+    return await this.#parts.uploads.resume(this.#parts.name, id, signal)
+  }
+
+  async uploadOffset (id: string, signal: AbortSignal): Promise<number> {
+    return await this.#parts.uploads.offset(this.#parts.name, id, signal)
+  }
+
+  async cancelUpload (id: string, signal: AbortSignal): Promise<void> {
+    await this.#parts.uploads.cancel(this.#parts.name, id, signal)
+  }
+
+  async commitUpload (session: UploadSession, digest: Digest): Promise<Descriptor> {
+    const { content, links } = this.#parts
+    const { canonical, size, path } = await session.verify(digest)
+    // The link comes first: without content it shows nothing, and the move is then the one step that publishes.
+    // If either fails the session still holds every acknowledged byte, and the client may repeat its PUT.
+    await links.link(digest, canonical)
+    const descriptor = await content.adopt(path, canonical, size)
+    // The blob is there. Leftovers of its session are for the purge, not a reason to tell the client otherwise.
+    await session.discard().catch(() => {})
+    return descriptor
+  }
+}
+
+function unknown (digest: Digest): OciError {
+  return new OciError('BLOB_UNKNOWN', { detail: digest })
+}

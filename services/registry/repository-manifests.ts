@@ -1,0 +1,132 @@
+import { createHash } from 'node:crypto'
+import { isPathNotFound, orIfMissing } from '../errors/driver-error.js'
+import { OciError, OciErrors } from '../errors/oci-error.js'
+import { algorithmOf, digestOf, isCanonical } from '../reference/reference.js'
+import type { Digest, Reference, RepositoryName } from '../reference/reference.js'
+import type { StorageDriver } from '../storage/driver.js'
+import { concurrently } from './concurrently.js'
+import { mediaTypePath } from './layout.js'
+import type { LinkedBlobStore } from './linked-blob-store.js'
+import { inferMediaType, parseManifest } from './manifest-content.js'
+import type { ManifestContent } from './manifest-content.js'
+import type { ManifestContents, StoredContent } from './manifest-contents.js'
+import type { RepositoryReferrers } from './repository-referrers.js'
+import type { BlobStatter, Descriptor, ManifestPut, ManifestStore, StoredManifest, TagStore } from './types.js'
+
+export interface RepositoryManifestsParts {
+  readonly name: RepositoryName
+  readonly driver: StorageDriver
+  readonly contents: ManifestContents
+  readonly revisions: LinkedBlobStore
+  readonly layers: BlobStatter
+  readonly tags: TagStore
+  readonly referrers: RepositoryReferrers
+}
+
+/** The manifests of one repository. Their bytes are stored and served exactly as they came (R-155, R-249). */
+export class RepositoryManifests implements ManifestStore {
+  readonly #parts: RepositoryManifestsParts
+
+  constructor (parts: RepositoryManifestsParts) {
+    this.#parts = parts
+  }
+
+  async get (reference: Reference): Promise<StoredManifest> {
+    const digest = await this.#digestOf(reference)
+    const canonical = await this.#parts.revisions.canonical(digest)
+    const content = canonical === undefined ? undefined : await this.#parts.contents.get(canonical)
+    if (canonical === undefined || content === undefined) throw this.#unknown(reference)
+    const mediaType = content.certain ? content.mediaType : await this.#pushedMediaType(canonical, content)
+    return { descriptor: { mediaType, digest, size: content.bytes.length }, bytes: content.bytes }
+  }
+
+  async put (bytes: Buffer, { mediaType, reference }: ManifestPut): Promise<{ readonly descriptor: Descriptor, readonly subject?: Digest }> {
+    const content = parseManifest(bytes, mediaType)
+    const canonical = digestOf('sha256', createHash('sha256').update(bytes).digest('hex'))
+    const digest = 'digest' in reference ? verified(bytes, reference.digest, canonical) : canonical
+    await this.#checkReferences(content)
+    await this.#store(bytes, content, digest, canonical)
+    // R-187: the tag comes last, so that nobody ever follows one to a manifest that is not there yet.
+    if ('tag' in reference) await this.#parts.tags.set(reference.tag, digest)
+    const descriptor = { mediaType: content.mediaType, digest, size: bytes.length }
+    return content.subject === undefined ? { descriptor } : { descriptor, subject: content.subject }
+  }
+
+  async delete (reference: Reference): Promise<void> {
+    const { revisions, tags, contents, referrers } = this.#parts
+    if ('tag' in reference) {
+      if (!await tags.delete(reference.tag)) throw this.#unknown(reference)
+      return
+    }
+    const canonical = await revisions.canonical(reference.digest)
+    if (canonical === undefined) throw this.#unknown(reference)
+    const content = await contents.get(canonical)
+    // One manifest, whatever digest it was pushed or is deleted by: both addresses and their tags go (R-191, R-200).
+    const sha512 = content === undefined ? undefined : digestOf('sha512', createHash('sha512').update(content.bytes).digest('hex'))
+    const tagged = await tags.pointingAt(new Set([canonical, reference.digest, ...(sha512 === undefined ? [] : [sha512])]))
+    await concurrently(tagged, async tag => await tags.delete(tag))
+    if (await revisions.unlink(sha512 ?? reference.digest) === undefined) await revisions.unlink(canonical)
+    await orIfMissing(this.#parts.driver.delete(mediaTypePath(this.#parts.name, canonical)), undefined)
+    if (content !== undefined) await referrers.remove(canonical, content)
+  }
+
+  async #digestOf (reference: Reference): Promise<Digest> {
+    if ('digest' in reference) return reference.digest
+    const digest = await this.#parts.tags.get(reference.tag)
+    if (digest === undefined) throw this.#unknown(reference)
+    return digest
+  }
+
+  /** R-169: every missing reference is named, not only the first. */
+  async #checkReferences ({ blobs, children }: ManifestContent): Promise<void> {
+    const { layers, revisions } = this.#parts
+    const missing = [
+      ...await absent(blobs, async digest => await layers.stat(digest) !== undefined),
+      // R-168: build caches list layers in an index, so an entry may be a blob as well.
+      ...await absent(children, async digest => await revisions.stat(digest) !== undefined || await layers.stat(digest) !== undefined)
+    ]
+    const [first, ...rest] = missing.map(digest => new OciError('MANIFEST_BLOB_UNKNOWN', { detail: digest }))
+    if (first !== undefined) throw new OciErrors([first, ...rest])
+  }
+
+  async #store (bytes: Buffer, content: ManifestContent, digest: Digest, canonical: Digest): Promise<void> {
+    const { name, driver, contents, revisions, referrers } = this.#parts
+    await contents.put(canonical, bytes)
+    const inferred = inferMediaType(bytes)
+    if (inferred.mediaType !== content.mediaType) {
+      await driver.write(mediaTypePath(name, canonical), Buffer.from(content.mediaType, 'latin1'))
+    } else if (!inferred.certain) {
+      await orIfMissing(driver.delete(mediaTypePath(name, canonical)), undefined)
+    }
+    // Listed before it is linked: the list passes over what is not linked, and a linked one is never missing from it.
+    if (content.subject !== undefined) await referrers.add(content.subject, canonical)
+    await revisions.link(digest, canonical)
+  }
+
+  async #pushedMediaType (canonical: Digest, content: StoredContent): Promise<string> {
+    try {
+      return (await this.#parts.driver.read(mediaTypePath(this.#parts.name, canonical))).toString('latin1')
+    } catch (error) {
+      if (isPathNotFound(error)) return content.mediaType
+      throw error
+    }
+  }
+
+  #unknown (reference: Reference): OciError {
+    const detail = 'tag' in reference ? `unknown tag=${reference.tag}` : `unknown manifest name=${this.#parts.name} revision=${reference.digest}`
+    return new OciError('MANIFEST_UNKNOWN', { detail })
+  }
+}
+
+/** @throws {OciError} DIGEST_INVALID when the bytes do not hash to the digest they were pushed by (R-156, R-157) */
+function verified (bytes: Buffer, digest: Digest, canonical: Digest): Digest {
+  const actual = isCanonical(digest) ? canonical : digestOf(algorithmOf(digest), createHash(algorithmOf(digest)).update(bytes).digest('hex'))
+  if (actual !== digest) throw new OciError('DIGEST_INVALID', { detail: `content does not match digest ${digest}` })
+  return digest
+}
+
+async function absent (digests: readonly Digest[], isHere: (digest: Digest) => Promise<boolean>): Promise<Digest[]> {
+  const unique = [...new Set(digests)]
+  const found = await concurrently(unique, isHere)
+  return unique.filter((_, i) => found[i] !== true)
+}

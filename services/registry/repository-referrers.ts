@@ -1,0 +1,100 @@
+import { orIfMissing } from '../errors/driver-error.js'
+import { algorithmOf, digestOf, hexOf, isDigest } from '../reference/reference.js'
+import type { Algorithm, Digest, RepositoryName, Tag } from '../reference/reference.js'
+import type { StorageDriver } from '../storage/driver.js'
+import { concurrently } from './concurrently.js'
+import { referrerLinkPath, referrersPath } from './layout.js'
+import type { LinkedBlobStore } from './linked-blob-store.js'
+import { writeLink } from './linked-blob-store.js'
+import { parseManifest } from './manifest-content.js'
+import type { ManifestContents, StoredContent } from './manifest-contents.js'
+import type { ReferrerDescriptor, ReferrerStore, TagStore } from './types.js'
+
+export interface RepositoryReferrersParts {
+  readonly name: RepositoryName
+  readonly driver: StorageDriver
+  readonly contents: ManifestContents
+  readonly revisions: LinkedBlobStore
+  readonly tags: TagStore
+}
+
+/**
+ * Which manifests of a repository name which subject: an index of links beside the manifests. An entry only says where
+ * to look; a manifest that is not linked, or names another subject, is not listed.
+ */
+export class RepositoryReferrers implements ReferrerStore {
+  readonly #parts: RepositoryReferrersParts
+
+  constructor (parts: RepositoryReferrersParts) {
+    this.#parts = parts
+  }
+
+  async list (subject: Digest): Promise<ReferrerDescriptor[]> {
+    const candidates = new Set([...await this.#indexed(subject), ...await this.#tagged(subject)])
+    const found = await concurrently([...candidates].sort(), async digest => await this.#describe(digest, subject))
+    return found.filter(descriptor => descriptor !== undefined)
+  }
+
+  async add (subject: Digest, referrer: Digest): Promise<void> {
+    const { driver, name } = this.#parts
+    await writeLink(driver, referrerLinkPath(name, subject, referrer), referrer)
+  }
+
+  /** Forgets a deleted manifest (R-198). */
+  async remove (referrer: Digest, content: StoredContent): Promise<void> {
+    const { driver, name } = this.#parts
+    const subject = understood(content)?.subject
+    if (subject !== undefined) await orIfMissing(driver.delete(referrerLinkPath(name, subject, referrer)), undefined)
+  }
+
+  async #indexed (subject: Digest): Promise<Digest[]> {
+    const { driver, name } = this.#parts
+    const path = referrersPath(name, subject)
+    const algorithms = await orIfMissing(driver.list(path), [])
+    const lists = await concurrently(algorithms, async algorithm => {
+      const names = await orIfMissing(driver.list(`${path}/${algorithm}`), [])
+      return names.map(hex => digestOf(algorithm as Algorithm, hex)).filter(isDigest)
+    })
+    return lists.flat()
+  }
+
+  /**
+   * R-233: where an older registry had no referrers API, clients kept an index under the tag `<algorithm>-<hex>` of the
+   * subject. What it lists is listed here too.
+   */
+  async #tagged (subject: Digest): Promise<Digest[]> {
+    const { tags, contents, revisions } = this.#parts
+    const tag = `${algorithmOf(subject)}-${hexOf(subject).slice(0, 64)}` as Tag
+    const digest = await tags.get(tag)
+    const canonical = digest === undefined ? undefined : await revisions.canonical(digest)
+    const content = canonical === undefined ? undefined : await contents.get(canonical)
+    const children = content === undefined ? [] : understood(content)?.children ?? []
+    const resolved = await concurrently(children, async child => await revisions.canonical(child))
+    return resolved.filter(child => child !== undefined)
+  }
+
+  async #describe (digest: Digest, subject: Digest): Promise<ReferrerDescriptor | undefined> {
+    const { contents, revisions } = this.#parts
+    if (await revisions.canonical(digest) === undefined) return undefined
+    const content = await contents.get(digest)
+    const manifest = content === undefined ? undefined : understood(content)
+    if (content === undefined || manifest?.subject !== subject) return undefined
+    const { mediaType, artifactType, annotations } = manifest
+    return {
+      mediaType,
+      digest,
+      size: content.bytes.length,
+      ...(artifactType === undefined ? {} : { artifactType }),
+      ...(annotations === undefined ? {} : { annotations })
+    }
+  }
+}
+
+/** Undefined for what another registry let in and we would not: it refers to nothing. */
+function understood ({ bytes, mediaType }: StoredContent): ReturnType<typeof parseManifest> | undefined {
+  try {
+    return parseManifest(bytes, mediaType)
+  } catch {
+    return undefined
+  }
+}

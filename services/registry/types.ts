@@ -1,0 +1,97 @@
+import type { Readable } from 'node:stream'
+import type { ByteRange } from '../storage/driver.js'
+import type { Digest, Reference, RepositoryName, Tag } from '../reference/reference.js'
+import type { UploadSession } from '../uploads/session.js'
+
+/** A handle on content. `size` is in bytes. A statter's descriptor carries the canonical digest, whatever was asked. */
+export interface Descriptor {
+  readonly mediaType: string
+  readonly digest: Digest
+  readonly size: number
+}
+
+/** A descriptor as an index or a referrers list shows it. */
+export interface ReferrerDescriptor extends Descriptor {
+  readonly artifactType?: string
+  readonly annotations?: Readonly<Record<string, string>>
+}
+
+/**
+ * Answers whether content is here and where. The seam for a descriptor cache: a cached statter has this shape and asks
+ * another one on a miss; `clear` is called on every delete.
+ */
+export interface BlobStatter {
+  stat (digest: Digest): Promise<Descriptor | undefined>
+  clear (digest: Digest): Promise<void>
+}
+
+/** Part of a sorted list: at most `limit` entries, all after `last`, which need not exist. */
+export interface PageRequest { readonly limit?: number, readonly last?: string }
+export interface Page<T> { readonly items: readonly T[], readonly more: boolean }
+
+export interface Namespace {
+  repository (name: RepositoryName): Repository
+  /** Names of repositories that hold, or held, a manifest; by path component, as docker's registry orders them. */
+  repositories (page: PageRequest): Promise<Page<RepositoryName>>
+}
+
+export interface Repository {
+  readonly name: RepositoryName
+  readonly blobs: BlobStore
+  readonly manifests: ManifestStore
+  readonly tags: TagStore
+  readonly referrers: ReferrerStore
+}
+
+export interface BlobStore {
+  /** @throws {OciError} BLOB_UNKNOWN when the digest is not linked in this repository (R-040, R-052). */
+  stat (digest: Digest): Promise<Descriptor>
+  /** The bytes of a descriptor that `stat` returned. @throws {OciError} BLOB_UNKNOWN */
+  open (descriptor: Descriptor, range?: ByteRange): Promise<Readable>
+  /** Links a blob of another repository, or of any this store may look into; null: the caller starts an upload instead. */
+  mount (digest: Digest, from: RepositoryName): Promise<Descriptor | null>
+  /** @throws {OciError} BLOB_UNKNOWN */
+  delete (digest: Digest): Promise<void>
+  startUpload (options?: { readonly sha512?: boolean, readonly signal?: AbortSignal }): Promise<UploadSession>
+  /** Takes the session's lock. @throws {OciError} BLOB_UPLOAD_UNKNOWN */
+  resumeUpload (id: string, signal: AbortSignal): Promise<UploadSession>
+  /** Bytes the session holds durably. @throws {OciError} BLOB_UPLOAD_UNKNOWN */
+  uploadOffset (id: string, signal: AbortSignal): Promise<number>
+  /** @throws {OciError} BLOB_UPLOAD_UNKNOWN */
+  cancelUpload (id: string, signal: AbortSignal): Promise<void>
+  /** Verifies the session's bytes, makes them visible here under `digest`, and ends the session. @throws {OciError} DIGEST_INVALID */
+  commitUpload (session: UploadSession, digest: Digest): Promise<Descriptor>
+}
+
+export interface StoredManifest { readonly descriptor: Descriptor, readonly bytes: Buffer }
+
+export interface ManifestPut {
+  /** As the client declared it; undefined when it said nothing useful. */
+  readonly mediaType: string | undefined
+  readonly reference: Reference
+}
+
+export interface ManifestStore {
+  /** The descriptor's digest is the one asked for, or the one the tag was pushed with. @throws {OciError} MANIFEST_UNKNOWN */
+  get (reference: Reference): Promise<StoredManifest>
+  /** @throws {OciError} MANIFEST_INVALID, DIGEST_INVALID, MANIFEST_BLOB_UNKNOWN (one per missing reference) */
+  put (bytes: Buffer, options: ManifestPut): Promise<{ readonly descriptor: Descriptor, readonly subject?: Digest }>
+  /** By digest: the manifest and every tag on it; by tag: only the tag. @throws {OciError} MANIFEST_UNKNOWN */
+  delete (reference: Reference): Promise<void>
+}
+
+export interface TagStore {
+  get (tag: Tag): Promise<Digest | undefined>
+  set (tag: Tag, digest: Digest): Promise<void>
+  /** False when there was no such tag. */
+  delete (tag: Tag): Promise<boolean>
+  /** Byte order. @throws {OciError} NAME_UNKNOWN when the repository never held a manifest (R-204). */
+  list (page: PageRequest): Promise<Page<Tag>>
+  /** Tags that point at one of the digests now. */
+  pointingAt (digests: ReadonlySet<Digest>): Promise<Tag[]>
+}
+
+export interface ReferrerStore {
+  /** Manifests of this repository whose `subject` is the digest, whether or not the subject exists (R-216, R-230). */
+  list (subject: Digest): Promise<ReferrerDescriptor[]>
+}

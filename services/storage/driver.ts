@@ -1,0 +1,65 @@
+import type { Readable } from 'node:stream'
+
+/** What storage knows of a path. `size` is in bytes and 0 for directories. */
+export interface FileInfo {
+  readonly path: string
+  readonly size: number
+  readonly isDirectory: boolean
+  readonly modified: Date
+}
+
+/** Byte positions, both inclusive. */
+export interface ByteRange { readonly start: number, readonly end: number }
+
+export interface WriteOptions {
+  /**
+   * False when the content may be lost in a crash of the machine, because it can be made again. It is still never
+   * seen half-written. Default true.
+   */
+  readonly durable?: boolean
+}
+
+/**
+ * Where bytes live. Paths begin with `/`, are separated by `/`, and hold only `[A-Za-z0-9._-]`; directories exist as
+ * soon as something lies in them. Every method throws {@link DriverError} and nothing else. The contract is spelled
+ * out by `test/suites/driver.ts`, which every driver passes.
+ */
+export interface StorageDriver {
+  readonly name: string
+  /** The whole content. Throws `path-not-found`; throws `failed` when it is longer than `maxBytes`. */
+  read (path: string, options?: { readonly maxBytes?: number }): Promise<Buffer>
+  /** Creates or replaces the content at once: a reader sees the old or the new bytes, never a mix. */
+  write (path: string, content: Uint8Array, options?: WriteOptions): Promise<void>
+  /** A stream of the content, opened before the promise resolves, so that a missing path throws here. */
+  createReadStream (path: string, range?: ByteRange): Promise<Readable>
+  /**
+   * Opens a growing file: new and empty, or with `append` at the end of what an earlier writer kept. Throws
+   * `path-not-found` when there is nothing to append to.
+   */
+  openWriter (path: string, options?: { readonly append?: boolean }): Promise<FileWriter>
+  /** Throws `path-not-found`. The root always exists. */
+  stat (path: string): Promise<FileInfo>
+  /** Names of the direct children in byte order. Throws `path-not-found`. */
+  list (path: string): Promise<string[]>
+  /** Replaces `to`. Throws `path-not-found`. */
+  move (from: string, to: string): Promise<void>
+  /** Removes the path and all below it. Throws `path-not-found`. */
+  delete (path: string): Promise<void>
+  /** A URL that serves the content in our place, or null. */
+  redirectUrl (path: string, method: 'GET' | 'HEAD'): Promise<string | null>
+  close (): Promise<void>
+}
+
+/** A file that is still being written. One writer per path at a time; the caller sees to that. */
+export interface FileWriter {
+  /** Bytes the file holds now. After a failed `write` it counts what did reach the file. */
+  readonly size: number
+  /** Appends all the chunks in order. The chunks must not be changed until the promise settles. */
+  write (chunks: readonly Uint8Array[]): Promise<void>
+  /** Cuts the file back to `size` bytes. */
+  truncate (size: number): Promise<void>
+  /** Makes everything written so far survive a crash, and closes. The file can be opened again to append. */
+  close (): Promise<void>
+  /** Discards the file. */
+  cancel (): Promise<void>
+}

@@ -1,0 +1,188 @@
+import { randomUUID } from 'node:crypto'
+import type { FileHandle } from 'node:fs/promises'
+import { access, constants, mkdir, open, readFile, readdir, rename, rm, stat, unlink } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import type { Readable } from 'node:stream'
+import { ConfigError } from '../errors/config-error.js'
+import type { ByteRange, FileInfo, FileWriter, StorageDriver, WriteOptions } from './driver.js'
+import { filesystemError } from './filesystem-error.js'
+import { FilesystemWriter } from './filesystem-writer.js'
+
+export interface FilesystemOptions {
+  /** Everything lies below this directory; made when missing. */
+  readonly rootdirectory: string
+  /** False trades the survival of the last writes in a power cut for speed. Default true. */
+  readonly fsync?: boolean
+}
+
+const READ_CHUNK = 256 * 1024
+// A temporary file lies beside its target, so that the rename stays in one file system. No name of the layout begins
+// with a dot, so what a crash leaves behind is never listed.
+const TEMPORARY_PREFIX = '.tmp-'
+
+/** The layout of docker's registry on a local disk: `<rootdirectory>/docker/registry/v2/…`. */
+export class FilesystemDriver implements StorageDriver {
+  readonly name = 'filesystem'
+  readonly #root: string
+  readonly #fsync: boolean
+
+  /** @throws {ConfigError} when the directory cannot be made or written. */
+  static async open ({ rootdirectory, fsync = true }: FilesystemOptions): Promise<FilesystemDriver> {
+    const root = resolve(rootdirectory)
+    try {
+      await mkdir(root, { recursive: true })
+      await access(root, constants.R_OK | constants.W_OK | constants.X_OK)
+    } catch (error) {
+      const reason = (error as NodeJS.ErrnoException).code ?? String(error)
+      throw new ConfigError(`storage.filesystem.rootdirectory: cannot write to ${root} (${reason})`, { cause: error })
+    }
+    return new FilesystemDriver(root, fsync)
+  }
+
+  private constructor (root: string, fsync: boolean) {
+    this.#root = root
+    this.#fsync = fsync
+  }
+
+  async read (path: string, { maxBytes }: { readonly maxBytes?: number } = {}): Promise<Buffer> {
+    if (maxBytes === undefined) return await this.#run(path, () => readFile(this.#file(path)))
+    return await this.#run(path, async () => {
+      const handle = await open(this.#file(path))
+      try {
+        const { size } = await handle.stat()
+        if (size > maxBytes) throw new Error(`longer than ${maxBytes} bytes`)
+        return await handle.readFile()
+      } finally {
+        await handle.close()
+      }
+    })
+  }
+
+  async write (path: string, content: Uint8Array, { durable = true }: WriteOptions = {}): Promise<void> {
+    await this.#run(path, async () => {
+      const target = this.#file(path)
+      const temporary = join(dirname(target), `${TEMPORARY_PREFIX}${randomUUID()}`)
+      const handle = await this.#inDirectoryOf(target, () => open(temporary, 'wx'))
+      try {
+        try {
+          await handle.writeFile(content)
+          if (durable && this.#fsync) await handle.sync()
+        } finally {
+          await handle.close()
+        }
+        await rename(temporary, target)
+      } catch (error) {
+        await unlink(temporary).catch(() => {})
+        throw error
+      }
+      if (durable) await this.#syncDirectory(dirname(target))
+    })
+  }
+
+  async createReadStream (path: string, range?: ByteRange): Promise<Readable> {
+    return await this.#run(path, async () => {
+      const handle = await open(this.#file(path))
+      try {
+        if ((await handle.stat()).isDirectory()) throw new Error('is a directory')
+      } catch (error) {
+        await handle.close()
+        throw error
+      }
+      return handle.createReadStream({ highWaterMark: READ_CHUNK, ...range })
+    })
+  }
+
+  async openWriter (path: string, { append = false }: { readonly append?: boolean } = {}): Promise<FileWriter> {
+    return await this.#run(path, async () => {
+      const file = this.#file(path)
+      const handle = append ? await open(file, 'r+') : await this.#inDirectoryOf(file, () => open(file, 'w'))
+      try {
+        const { size } = await handle.stat()
+        // The new name in the directory must be as durable as the bytes that will be acknowledged.
+        if (!append) await this.#syncDirectory(dirname(file))
+        return new FilesystemWriter(handle, { path, file, size, fsync: this.#fsync })
+      } catch (error) {
+        await handle.close()
+        throw error
+      }
+    })
+  }
+
+  async stat (path: string): Promise<FileInfo> {
+    return await this.#run(path, async () => {
+      const found = await stat(this.#file(path))
+      const isDirectory = found.isDirectory()
+      return { path, size: isDirectory ? 0 : found.size, isDirectory, modified: found.mtime }
+    })
+  }
+
+  async list (path: string): Promise<string[]> {
+    const names = await this.#run(path, () => readdir(this.#file(path)))
+    return names.filter(name => !name.startsWith('.')).sort()
+  }
+
+  async move (from: string, to: string): Promise<void> {
+    await this.#run(from, async () => {
+      const source = this.#file(from)
+      const target = this.#file(to)
+      await stat(source) // a missing source must not make the target's directories
+      await this.#inDirectoryOf(target, () => rename(source, target))
+      await this.#syncDirectory(dirname(target))
+    })
+  }
+
+  async delete (path: string): Promise<void> {
+    // Without `force`: a missing path is an error of the contract.
+    await this.#run(path, () => rm(this.#file(path), { recursive: true }))
+  }
+
+  async redirectUrl (): Promise<null> {
+    return null
+  }
+
+  async close (): Promise<void> {}
+
+  #file (path: string): string {
+    return join(this.#root, path)
+  }
+
+  /**
+   * Runs `operation`, making the directory first when that turns out to be what is missing. More than once, because
+   * a delete may take the directory away between the two.
+   */
+  async #inDirectoryOf<T> (file: string, operation: () => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await operation()
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || attempt > 3) throw error
+      }
+      await this.#makeDirectory(dirname(file))
+    }
+  }
+
+  async #makeDirectory (directory: string): Promise<void> {
+    const first = await mkdir(directory, { recursive: true })
+    if (first === undefined) return
+    // Each new directory is an entry in its parent; `directory` itself is synced after the file is in it.
+    for (let made = directory; made.length >= first.length; made = dirname(made)) await this.#syncDirectory(dirname(made))
+  }
+
+  async #syncDirectory (directory: string): Promise<void> {
+    if (!this.#fsync) return
+    const handle: FileHandle = await open(directory, 'r')
+    try {
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+  }
+
+  async #run<T> (path: string, operation: () => Promise<T>): Promise<T> {
+    try {
+      return await operation()
+    } catch (error) {
+      throw filesystemError(path, error)
+    }
+  }
+}

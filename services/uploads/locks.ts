@@ -1,0 +1,98 @@
+/** The right to write to one upload session, until released. */
+export interface UploadLease {
+  /** Aborts when a newer request takes the session over. */
+  readonly signal: AbortSignal
+  /** Says that the client is alive: to be called for every piece received. */
+  touch (): void
+  release (): void
+}
+
+/** A holder from whom nothing was heard for this long is taken for dead when somebody else asks for the session. */
+const IDLE_MS = 2000
+
+/**
+ * One writer per upload session, with hand-over: a client that lost its connection and comes back is not blocked by
+ * its own dead request. A holder that still receives keeps the session, so that of two live requests one wins (R-102).
+ */
+export class UploadLocks {
+  readonly #held = new Map<string, Holder>()
+  readonly #idleMs: number
+
+  constructor ({ idleMs = IDLE_MS }: { readonly idleMs?: number } = {}) {
+    this.#idleMs = idleMs
+  }
+
+  /** Waits for the session. Rejects with the signal's reason when the caller goes away first. */
+  async acquire (id: string, signal: AbortSignal): Promise<UploadLease> {
+    for (;;) {
+      signal.throwIfAborted()
+      const holder = this.#held.get(id)
+      if (holder === undefined) return this.#grant(id)
+      const idleFor = Date.now() - holder.lastHeard
+      if (idleFor >= this.#idleMs) holder.controller.abort()
+      await either(holder.released, Math.max(1, this.#idleMs - idleFor), signal)
+    }
+  }
+
+  /** Like `acquire`, but does not wait for a holder that may be alive: it is told to stop at once. */
+  async seize (id: string, signal: AbortSignal): Promise<UploadLease> {
+    this.#held.get(id)?.controller.abort()
+    return await this.acquire(id, signal)
+  }
+
+  /**
+   * Resolves true when nobody writes, at once or after a dead holder let go; false when the holder is alive and the
+   * size is a moving target.
+   */
+  async settled (id: string, signal: AbortSignal): Promise<boolean> {
+    const holder = this.#held.get(id)
+    if (holder === undefined) return true
+    const heard = holder.lastHeard
+    const idleFor = Date.now() - heard
+    if (idleFor < this.#idleMs) await either(holder.released, this.#idleMs - idleFor, signal)
+    if (this.#held.get(id) !== holder) return true
+    if (holder.lastHeard !== heard) return false
+    holder.controller.abort()
+    await either(holder.released, this.#idleMs, signal)
+    return this.#held.get(id) !== holder
+  }
+
+  #grant (id: string): UploadLease {
+    const holder = new Holder()
+    this.#held.set(id, holder)
+    return {
+      signal: holder.controller.signal,
+      touch: () => { holder.lastHeard = Date.now() },
+      release: () => {
+        if (this.#held.get(id) === holder) this.#held.delete(id)
+        holder.free()
+      }
+    }
+  }
+}
+
+class Holder {
+  readonly controller = new AbortController()
+  readonly released: Promise<void>
+  free!: () => void
+  lastHeard = Date.now()
+
+  constructor () {
+    this.released = new Promise(resolve => { this.free = resolve })
+  }
+}
+
+/** Resolves when `event` does or after `ms`; rejects when the signal aborts. Leaves no timer behind. */
+async function either (event: Promise<void>, ms: number, signal: AbortSignal): Promise<void> {
+  let finish!: () => void
+  const waited = new Promise<void>(resolve => { finish = resolve })
+  const timer = setTimeout(finish, ms)
+  signal.addEventListener('abort', finish)
+  try {
+    await Promise.race([event, waited])
+  } finally {
+    clearTimeout(timer)
+    signal.removeEventListener('abort', finish)
+  }
+  signal.throwIfAborted()
+}

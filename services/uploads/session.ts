@@ -1,0 +1,160 @@
+import type { Readable } from 'node:stream'
+import { orIfMissing } from '../errors/driver-error.js'
+import { OciError } from '../errors/oci-error.js'
+import { CANONICAL, algorithmOf } from '../reference/reference.js'
+import type { Algorithm, Digest, RepositoryName } from '../reference/reference.js'
+import { uploadDataPath, uploadDigestsPath, uploadPath } from '../registry/layout.js'
+import type { FileWriter, StorageDriver } from '../storage/driver.js'
+import { RunningDigests, digestFile, readDigests, writeDigests } from './digests.js'
+import type { DigestsAt } from './digests.js'
+import type { UploadLease } from './locks.js'
+import { receive } from '../http/receive.js'
+
+export interface UploadSessionParts {
+  readonly id: string
+  readonly name: RepositoryName
+  readonly driver: StorageDriver
+  readonly writer: FileWriter
+  readonly lease: UploadLease
+  /** The hash of everything received, if this process has it. */
+  readonly running: RunningDigests | undefined
+  /** Takes the hash back when the request is over, so that the next one can go on with it. */
+  readonly keep: (running: RunningDigests) => void
+}
+
+export interface VerifiedUpload { readonly canonical: Digest, readonly size: number, readonly path: string }
+
+/**
+ * One request's hold on an upload session. Disposing gives the session up for the next request; what was received
+ * until then stays, and stays durable.
+ */
+export class UploadSession implements AsyncDisposable {
+  readonly id: string
+  readonly #parts: UploadSessionParts
+  readonly #dataPath: string
+  readonly #digestsPath: string
+  #running: RunningDigests | undefined
+  #open = true
+  #discarded = false
+
+  constructor (parts: UploadSessionParts) {
+    this.id = parts.id
+    this.#parts = parts
+    this.#running = parts.running
+    this.#dataPath = uploadDataPath(parts.name, parts.id)
+    this.#digestsPath = uploadDigestsPath(parts.name, parts.id)
+  }
+
+  /** Bytes the session holds: what storage says, never what a client said. */
+  get offset (): number {
+    return this.#parts.writer.size
+  }
+
+  /** Hashes what comes under one more algorithm, where that is still possible: before the first byte. */
+  hashWith (algorithm: Algorithm): void {
+    if (this.offset === 0 && this.#running?.algorithms.includes(algorithm) !== true) {
+      this.#running = new RunningDigests([...this.#running?.algorithms ?? [], algorithm])
+    }
+  }
+
+  /**
+   * Appends a request body. With `length` the body must have exactly that many bytes, or all of it is taken back.
+   * When the client goes away the bytes that arrived stay.
+   *
+   * @throws {OciError} SIZE_INVALID (R-096), RANGE_INVALID when another request took the session over
+   */
+  async append (source: Readable, { length }: { readonly length?: number } = {}): Promise<void> {
+    const { writer, lease } = this.#parts
+    const start = writer.size
+    try {
+      await receive(source, {
+        signal: lease.signal,
+        heard: lease.touch,
+        sink: chunks => this.#take(chunks, start, length)
+      })
+      if (length !== undefined && writer.size - start !== length) throw new OciError('SIZE_INVALID')
+    } catch (error) {
+      if (OciError.is(error)) await this.#rollBack(start)
+      if (lease.signal.aborted) {
+        throw new OciError('RANGE_INVALID', { detail: 'another request took over this upload', cause: error })
+      }
+      throw error
+    }
+  }
+
+  /** Makes what was appended durable and keeps its digests with the session. To be awaited before a 202. */
+  async flush (): Promise<void> {
+    if (!this.#open) return
+    this.#open = false
+    await this.#parts.writer.close()
+    const running = this.#intactDigests()
+    if (running !== undefined && running.offset > 0) {
+      await writeDigests(this.#parts.driver, this.#digestsPath, running.current())
+    }
+  }
+
+  /**
+   * Compares the session's bytes with a digest of any supported algorithm. The bytes are read again only if nobody
+   * kept a digest of them. A mismatch ends the session (R-108).
+   *
+   * @throws {OciError} DIGEST_INVALID
+   */
+  async verify (digest: Digest): Promise<VerifiedUpload> {
+    this.#open = false
+    await this.#parts.writer.close()
+    const { digests } = await this.#digestsFor(digest)
+    const canonical = digests.get(CANONICAL)
+    if (canonical === undefined || digests.get(algorithmOf(digest)) !== digest) {
+      await this.discard()
+      throw new OciError('DIGEST_INVALID', { detail: `content does not match digest ${digest}` })
+    }
+    return { canonical, size: this.offset, path: this.#dataPath }
+  }
+
+  /** Ends the session and removes what is left of it. */
+  async discard (): Promise<void> {
+    this.#discarded = true
+    if (this.#open) {
+      this.#open = false
+      await orIfMissing(this.#parts.writer.cancel(), undefined)
+    }
+    await orIfMissing(this.#parts.driver.delete(uploadPath(this.#parts.name, this.id)), undefined)
+  }
+
+  async [Symbol.asyncDispose] (): Promise<void> {
+    try {
+      // After a success this does nothing. After a failure there is an error on its way already, and a second one
+      // would only hide it: what cannot be flushed was not acknowledged.
+      await this.flush().catch(() => {})
+      const running = this.#intactDigests()
+      if (running !== undefined && !this.#discarded) this.#parts.keep(running)
+    } finally {
+      this.#parts.lease.release()
+    }
+  }
+
+  async #take (chunks: readonly Buffer[], start: number, length: number | undefined): Promise<void> {
+    const { writer } = this.#parts
+    // The disk writes while this thread hashes. A failed write leaves the hash ahead of the file; #intactDigests sees it.
+    const written = writer.write(chunks)
+    this.#running?.update(chunks)
+    await written
+    if (length !== undefined && writer.size - start > length) throw new OciError('SIZE_INVALID')
+  }
+
+  async #rollBack (size: number): Promise<void> {
+    await this.#parts.writer.truncate(size)
+    this.#running = size === 0 ? new RunningDigests(this.#running?.algorithms ?? []) : undefined
+  }
+
+  #intactDigests (): RunningDigests | undefined {
+    return this.#running?.offset === this.offset ? this.#running : undefined
+  }
+
+  async #digestsFor (digest: Digest): Promise<DigestsAt> {
+    const { driver } = this.#parts
+    const kept = this.#intactDigests()?.current() ?? await readDigests(driver, this.#digestsPath)
+    if (kept?.offset === this.offset && kept.digests.has(CANONICAL) && kept.digests.has(algorithmOf(digest))) return kept
+    return await digestFile(driver, this.#dataPath, [algorithmOf(digest)])
+  }
+}
