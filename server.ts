@@ -27,7 +27,8 @@ export function buildServer ({ logger, ...options }: ServerOptions): FastifyInst
     // An upload may take hours. Slow headers are cut off by Node's own timeout.
     requestTimeout: 0,
     forceCloseConnections: 'idle',
-    return503OnClosing: true,
+    // While stopping, connections that are still open are served to their end.
+    return503OnClosing: false,
     exposeHeadRoutes: false,
     disableRequestLogging: true,
     routerOptions: { maxParamLength: 512 },

@@ -16,7 +16,7 @@ export function sendError (error: FastifyError | Error, request: FastifyRequest,
   if (error instanceof ClientAborted) request.log.info({ err: error }, 'client went away during its upload')
   else if (known.status >= 500) request.log.error({ err: error }, 'request failed')
   // the answer must reach a client that is still sending.
-  reply.raw.once('finish', () => { drain(request.raw) })
+  drain(request.raw)
   const body = Buffer.from(JSON.stringify({ errors: known.entries() }))
   return reply
     .code(known.status)

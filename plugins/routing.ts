@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import { OciError } from '../services/errors/oci-error.js'
 import { resourceOfUrl, splitResourcePath } from '../services/reference/resource-path.js'
@@ -73,16 +73,17 @@ function recordRoute (allow: Map<Resource, Set<string>>, { config, method, url }
   for (const name of [method].flat()) methods.add(name)
 }
 
-/** Replaces the wildcard by `{ name, reference }`, decoded once, here. */
-async function nameParams (request: FastifyRequest): Promise<void> {
+/** Replaces the wildcard by `{ name, reference }`, decoded once, here. In callback form: it awaits nothing. */
+function nameParams (request: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void): void {
   const { ociResource } = request.routeOptions.config
-  if (ociResource === undefined) return
+  if (ociResource === undefined) return done()
   const path = splitResourcePath((request.params as { '*': string })['*'])
   // The router classified the raw URL; an escaped slash can make the decoded path another resource. Nobody means that.
   if (path?.resource !== ociResource) {
-    throw new OciError('NAME_INVALID', { status: 404, message: 'no such path', detail: 'the path names no repository' })
+    return done(new OciError('NAME_INVALID', { status: 404, message: 'no such path', detail: 'the path names no repository' }))
   }
   request.params = { name: path.name, reference: path.reference }
+  done()
 }
 
 export default fp(routingPlugin, { name: 'oci-routing', fastify: '5.x', dependencies: ['oci-errors'] })
