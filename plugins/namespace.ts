@@ -10,7 +10,8 @@ declare module 'fastify' {
 }
 
 async function namespacePlugin (fastify: FastifyInstance): Promise<void> {
-  fastify.decorate('ociNamespace', new StorageNamespace({ driver: fastify.ociDriver, uploads: fastify.ociUploads }))
+  const { ociDriver: driver, ociUploads: uploads, ociConfig: { validation: { disabled, manifests } } } = fastify
+  fastify.decorate('ociNamespace', new StorageNamespace({ driver, uploads, validation: { disabled, ...manifests.indexes } }))
 }
 
-export default fp(namespacePlugin, { name: 'oci-namespace', fastify: '5.x', dependencies: ['oci-storage', 'oci-uploads'] })
+export default fp(namespacePlugin, { name: 'oci-namespace', fastify: '5.x', dependencies: ['oci-config', 'oci-storage', 'oci-uploads'] })

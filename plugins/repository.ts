@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { UploadQuery } from '../schemas/upload-routes.js'
 import { CATALOG_ACCESS, repositoryAccess } from '../services/auth/access.js'
-import type { AccessRecord, Grant } from '../services/auth/access.js'
+import type { AccessController, AccessRecord, AccessRequest, Grant } from '../services/auth/access.js'
 import { OciError } from '../services/errors/oci-error.js'
 import { parseRepositoryName } from '../services/reference/reference.js'
 import type { RepositoryName } from '../services/reference/reference.js'
@@ -14,6 +14,8 @@ export interface OciContext {
   readonly grant: Grant
   /** The repository the route is about. */
   readonly repository: Repository
+  /** Whether the caller may pull from another repository too. */
+  mayPull (name: RepositoryName): Promise<boolean>
 }
 
 declare module 'fastify' {
@@ -37,11 +39,22 @@ async function repositoryPlugin (fastify: FastifyInstance): Promise<void> {
     if (ociAccess === 'public') return
     const name = ociAccess === 'repository' ? repositoryName(request) : undefined
     const { method, headers: { authorization } } = request
-    const grant = await ociAuth.authorize({ method, authorization }, accessRecords(request, name))
+    const caller = { method, authorization }
+    const grant = await ociAuth.authorize(caller, accessRecords(request, name))
     if (name === undefined) return
     refuseSwitchedOff(request)
-    request.oci = { grant, repository: ociNamespace.repository(name) }
+    request.oci = { grant, repository: ociNamespace.repository(name), mayPull: other => mayPull(ociAuth, caller, other) }
   })
+}
+
+async function mayPull (controller: AccessController, caller: AccessRequest, name: RepositoryName): Promise<boolean> {
+  try {
+    await controller.authorize(caller, [{ type: 'repository', name, action: 'pull' }])
+    return true
+  } catch (error) {
+    if (OciError.is(error) && error.status < 500) return false
+    throw error
+  }
 }
 
 /** A route that needs a name and has none is refused: the empty name breaks the grammar. */

@@ -1,11 +1,16 @@
+import type { Readable } from 'node:stream'
 import type { FastifyReply } from 'fastify'
 import { resource } from '../plugins/routing.js'
 import { deleteBlob, getBlob } from '../schemas/blob-routes.js'
 import { OciError } from '../services/errors/oci-error.js'
+import { multipartRanges } from '../services/http/multipart.js'
 import { decideRange, matchesEtag } from '../services/http/range.js'
 import { parseDigest } from '../services/reference/reference.js'
 import type { Digest } from '../services/reference/reference.js'
+import type { ByteRange } from '../services/storage/driver.js'
 import type { RouteScope } from './types.js'
+
+const OCTETS = { 'content-type': 'application/octet-stream' }
 
 /** Blobs by digest (end-2, end-10). */
 export default async function blobRoutes (fastify: RouteScope): Promise<void> {
@@ -22,13 +27,9 @@ export default async function blobRoutes (fastify: RouteScope): Promise<void> {
       if (range === 'unsatisfiable') {
         throw new OciError('RANGE_INVALID', { message: 'the range lies outside the blob', headers: { 'content-range': `bytes */${descriptor.size}` } })
       }
-      reply.header('content-type', 'application/octet-stream')
-      if (range === 'full') return reply.header('content-length', descriptor.size).send(await repository.blobs.open(descriptor))
-      return reply
-        .code(206)
-        .header('content-range', `bytes ${range.start}-${range.end}/${descriptor.size}`)
-        .header('content-length', range.end - range.start + 1)
-        .send(await repository.blobs.open(descriptor, range))
+      const open = async (part?: ByteRange): Promise<Readable> => await repository.blobs.open(descriptor, part)
+      if (range === 'full') return reply.headers({ ...OCTETS, 'content-length': descriptor.size }).send(await open())
+      return await sendParts(reply, range, descriptor.size, open)
     }
   })
 
@@ -41,7 +42,7 @@ export default async function blobRoutes (fastify: RouteScope): Promise<void> {
       const { size } = await repository.blobs.stat(digest)
       describe(reply, digest)
       if (matchesEtag(headers['if-none-match'], digest)) return reply.code(304).send()
-      return reply.header('content-type', 'application/octet-stream').header('content-length', size).send()
+      return reply.headers({ ...OCTETS, 'content-length': size }).send()
     }
   })
 
@@ -54,6 +55,16 @@ export default async function blobRoutes (fastify: RouteScope): Promise<void> {
       return reply.code(202).send()
     }
   })
+}
+
+async function sendParts (reply: FastifyReply, ranges: readonly ByteRange[], size: number, open: (range: ByteRange) => Promise<Readable>): Promise<FastifyReply> {
+  const [only, ...others] = ranges
+  if (only === undefined || others.length > 0) {
+    const { contentType, length, stream } = multipartRanges(ranges, size, open)
+    return reply.code(206).headers({ 'content-type': contentType, 'content-length': length }).send(stream)
+  }
+  const headers = { ...OCTETS, 'content-length': only.end - only.start + 1, 'content-range': `bytes ${only.start}-${only.end}/${size}` }
+  return reply.code(206).headers(headers).send(await open(only))
 }
 
 /** R-049, R-056: the digest that was asked for, and caching for as long as caches will. */

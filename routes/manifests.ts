@@ -4,11 +4,14 @@ import { deleteManifest, getManifest, putManifest } from '../schemas/manifest-ro
 import { OciError } from '../services/errors/oci-error.js'
 import { matchesEtag } from '../services/http/range.js'
 import { readLimited } from '../services/http/read-limited.js'
-import { isTag, parseReference } from '../services/reference/reference.js'
-import type { Reference } from '../services/reference/reference.js'
+import { isTag, parseReference, parseTag } from '../services/reference/reference.js'
+import type { Reference, Tag } from '../services/reference/reference.js'
 import { MAX_MANIFEST_BYTES } from '../services/registry/manifest-contents.js'
 import { bodyOf, closeSignal, declaredLength } from './request.js'
 import type { RouteOptions, RouteScope } from './types.js'
+
+/** Tags one push may set; the spec wants at least ten. */
+const MAX_TAGS = 64
 
 interface ManifestRequest { Params: { reference: string } }
 
@@ -24,13 +27,16 @@ export default async function manifestRoutes (fastify: RouteScope, { locations }
     async handler (request, reply) {
       const { repository } = request.oci
       const reference = parseReference(request.params.reference)
+      const tags = tagParameters(request.query.tag, reference)
       const bytes = await readLimited(bodyOf(request), {
         limit: MAX_MANIFEST_BYTES,
         declared: declaredLength(request),
         signal: closeSignal(reply)
       })
-      const { descriptor, subject } = await repository.manifests.put(bytes, { mediaType: mediaTypeOf(request), reference })
+      const { descriptor, subject, warnings } = await repository.manifests.put(bytes, { mediaType: mediaTypeOf(request), reference, tags })
       if (subject !== undefined) reply.header('oci-subject', subject)
+      if (tags.length > 0) reply.header('oci-tag', tags.join(', '))
+      if (warnings.length > 0) reply.header('warning', warnings.map(text => `299 - "${text}"`))
       return reply
         .code(201)
         .header('location', locations.manifest(request, repository.name, descriptor.digest))
@@ -57,6 +63,14 @@ async function pull ({ params, headers, method, oci: { repository } }: FastifyRe
   if (matchesEtag(headers['if-none-match'], descriptor.digest)) return reply.code(304).send()
   reply.header('content-type', descriptor.mediaType).header('content-length', descriptor.size)
   return method === 'HEAD' ? reply.send() : reply.send(bytes)
+}
+
+/** R-174 … R-176: all or nothing, and only where the URL itself sets no tag. */
+function tagParameters (values: readonly string[] = [], reference: Reference): Tag[] {
+  if (values.length === 0) return []
+  if ('tag' in reference) throw new OciError('MANIFEST_INVALID', { detail: 'tag parameters are for a push by digest' })
+  if (values.length > MAX_TAGS) throw new OciError('TAG_INVALID', { status: 414, message: 'too many tags', detail: { max: MAX_TAGS } })
+  return [...new Set(values.map(parseTag))]
 }
 
 /** R-031: what cannot be a tag does not exist. A malformed digest is a malformed request (R-152). */

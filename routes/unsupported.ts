@@ -9,7 +9,7 @@ import type { RouteScope } from './types.js'
 export default async function unsupportedRoutes (fastify: RouteScope): Promise<void> {
   const { ociAllow } = fastify
   const config = { ociAccess: 'public' } as const
-  const exact = ['/v2/', '/v2', '/v2/_catalog']
+  const exact = ['/v2/', '/v2', '/v2/_catalog', '/v2/_oci/ext/discover']
 
   fastify.route({
     method: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],

@@ -1,7 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { OciContext } from '../plugins/repository.js'
 import { resource } from '../plugins/routing.js'
 import { startUpload } from '../schemas/upload-routes.js'
 import { parseMount } from '../services/http/mount.js'
+import type { MountRequest } from '../services/http/mount.js'
 import { algorithmOf, parseAlgorithm, parseDigest } from '../services/reference/reference.js'
 import type { Digest } from '../services/reference/reference.js'
 import { bodyOf, closeSignal, declaredLength } from './request.js'
@@ -26,9 +28,7 @@ export default async function uploadRoutes (fastify: RouteScope, { locations }: 
     async handler (request, reply) {
       const { query, oci: { repository } } = request
       const mount = parseMount(query, repository.name)
-      if (mount !== undefined && await repository.blobs.mount(mount.digest, mount.from) !== null) {
-        return replies.created(request, reply, mount.digest)
-      }
+      if (mount !== undefined && await isMounted(mount, request.oci)) return replies.created(request, reply, mount.digest)
       const digest = query.digest?.[0] === undefined ? undefined : parseDigest(query.digest[0])
       if (digest !== undefined && !meansLater(request, digest)) return await pushAtOnce(request, reply, digest)
       const algorithm = query['digest-algorithm']?.[0]
@@ -51,6 +51,15 @@ export default async function uploadRoutes (fastify: RouteScope, { locations }: 
     await blobs.commitUpload(session, digest)
     return replies.created(request, reply, digest)
   }
+}
+
+/** without a source only those are tried that the caller may pull from, so that nobody learns what others have. */
+async function isMounted ({ digest, from }: MountRequest, { repository: { blobs }, mayPull }: OciContext): Promise<boolean> {
+  if (from !== undefined) return await blobs.mount(digest, from) !== null
+  for (const holder of blobs.holders(digest)) {
+    if (await mayPull(holder) && await blobs.mount(digest, holder) !== null) return true
+  }
+  return false
 }
 
 /** a digest of something, and no body. */

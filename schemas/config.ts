@@ -73,6 +73,40 @@ export const configSchema = {
         }
       }
     },
+    validation: {
+      type: 'object',
+      additionalProperties: false,
+      default: {},
+      properties: {
+        disabled: { type: 'boolean', default: false, description: 'Accepts manifests whatever they refer to.' },
+        manifests: {
+          type: 'object',
+          additionalProperties: false,
+          default: {},
+          properties: {
+            indexes: {
+              type: 'object',
+              additionalProperties: false,
+              default: {},
+              properties: {
+                platforms: { type: 'string', enum: ['all', 'none', 'list'], default: 'all', description: 'Which children of an index must be in the repository.' },
+                platformlist: {
+                  type: 'array',
+                  default: [],
+                  description: 'The platforms whose children must be there, for `platforms: list`.',
+                  items: {
+                    type: 'object',
+                    additionalProperties: false,
+                    required: ['architecture', 'os'],
+                    properties: { architecture: { type: 'string' }, os: { type: 'string' } }
+                  }
+                }
+              }
+            }
+          }
+        }
+      }
+    },
     catalog: {
       type: 'object',
       additionalProperties: false,

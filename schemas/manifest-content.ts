@@ -29,10 +29,19 @@ export const imageManifestSchema = {
   properties: { ...common, config: descriptor, layers: { type: 'array', items: descriptor }, manifests: false }
 } as const satisfies JSONSchema
 
+const child = {
+  type: 'object',
+  required: descriptor.required,
+  properties: {
+    ...descriptor.properties,
+    platform: { type: 'object', properties: { architecture: { type: 'string' }, os: { type: 'string' } } }
+  }
+} as const satisfies JSONSchema
+
 export const indexSchema = {
   type: 'object',
   required: ['schemaVersion', 'manifests'],
-  properties: { ...common, manifests: { type: 'array', items: descriptor }, config: false, layers: false }
+  properties: { ...common, manifests: { type: 'array', items: child }, config: false, layers: false }
 } as const satisfies JSONSchema
 
 export type ContentDescriptor = FromSchema<typeof descriptor>

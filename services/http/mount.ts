@@ -1,7 +1,11 @@
 import { isDigest, isRepositoryName } from '../reference/reference.js'
 import type { Digest, RepositoryName } from '../reference/reference.js'
 
-export interface MountRequest { readonly digest: Digest, readonly from: RepositoryName }
+export interface MountRequest {
+  readonly digest: Digest
+  /** Undefined: from wherever the blob is, if the caller may pull there. */
+  readonly from: RepositoryName | undefined
+}
 
 /**
  * The mount an upload's query asks for. Undefined when it asks for none, or for one that cannot be: the request is
@@ -10,6 +14,7 @@ export interface MountRequest { readonly digest: Digest, readonly from: Reposito
 export function parseMount ({ mount = [], from = [] }: { readonly mount?: readonly string[], readonly from?: readonly string[] }, name: RepositoryName): MountRequest | undefined {
   const [digest] = mount
   const [source] = from
-  if (digest === undefined || source === undefined || source === name) return undefined
-  return isDigest(digest) && isRepositoryName(source) ? { digest, from: source } : undefined
+  if (digest === undefined || !isDigest(digest)) return undefined
+  if (source === undefined) return { digest, from: undefined }
+  return source !== name && isRepositoryName(source) ? { digest, from: source } : undefined
 }

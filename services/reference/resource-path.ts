@@ -1,11 +1,11 @@
 /** The endpoints under `/v2/<name>/`. */
-export type Resource = 'manifest' | 'blob' | 'upload' | 'upload-session' | 'tags' | 'referrers'
+export type Resource = 'manifest' | 'blob' | 'upload' | 'upload-session' | 'tags' | 'referrers' | 'extensions'
 
 /** A path split from its right end: the name may itself hold words such as `blobs` or `manifests` (R-029). */
 export interface ResourcePath {
   resource: Resource
   name: string
-  /** What follows the resource: a tag, a digest, an upload session. Empty for `upload` and `tags`. */
+  /** What follows the resource: a tag, a digest, an upload session. Empty for `upload`, `tags` and `extensions`. */
   reference: string
 }
 
@@ -31,7 +31,8 @@ export function splitResourcePath (path: string): ResourcePath | undefined {
   // The tail is looked for with its leading slash: a path that is all tail has no name and is refused.
   const resource = resourceOfTail(path, path.length)
   if (resource === undefined) return undefined
-  if (resource === 'tags') return withName(resource, path.slice(0, -'/tags/list'.length), '')
+  if (resource === 'tags') return withName(resource, path.slice(0, -TAGS.length), '')
+  if (resource === 'extensions') return withName(resource, path.slice(0, -DISCOVER.length), '')
   if (resource === 'upload') {
     const tail = path.endsWith('/') ? '/blobs/uploads/' : '/blobs/uploads'
     return withName(resource, path.slice(0, -tail.length), '')
@@ -41,6 +42,8 @@ export function splitResourcePath (path: string): ResourcePath | undefined {
   return withName(resource, path.slice(0, last - word.length), path.slice(last + 1))
 }
 
+const TAGS = '/tags/list'
+const DISCOVER = '/_oci/ext/discover'
 const WORDS = {
   'upload-session': '/blobs/uploads',
   blob: '/blobs',
@@ -53,7 +56,8 @@ function withName (resource: Resource, name: string, reference: string): Resourc
 }
 
 function resourceOfTail (path: string, end: number): Resource | undefined {
-  if (path.endsWith('/tags/list', end)) return 'tags'
+  if (path.endsWith(TAGS, end)) return 'tags'
+  if (path.endsWith(DISCOVER, end)) return 'extensions'
   // R-080: also without the final slash, because a redirect would turn the POST into a GET in many clients.
   if (path.endsWith('/blobs/uploads/', end) || path.endsWith('/blobs/uploads', end)) return 'upload'
   const last = path.lastIndexOf('/', end - 1)

@@ -8,13 +8,23 @@ import { OciError } from '../errors/oci-error.js'
 import { isDigest } from '../reference/reference.js'
 import type { Digest } from '../reference/reference.js'
 
+export interface ManifestReference { readonly digest: Digest, readonly size: number }
+
+export interface ManifestChild extends ManifestReference {
+  readonly platform: { readonly architecture?: string, readonly os?: string } | undefined
+}
+
 /** A manifest as the registry understands it. Its bytes are kept and served as they came; this is only read from. */
 export interface ManifestContent {
   readonly mediaType: ManifestMediaType
+  /** False when only the Content-Type of the push told what it is. */
+  readonly declaresMediaType: boolean
   /** Config and layers that must be in the repository. */
-  readonly blobs: readonly Digest[]
+  readonly blobs: readonly ManifestReference[]
   /** Entries of an index: each a manifest, or a blob, of the repository (R-168). */
-  readonly children: readonly Digest[]
+  readonly children: readonly ManifestChild[]
+  /** How many layers are by their type kept elsewhere, and say where (R-166). */
+  readonly external: number
   readonly subject: Digest | undefined
   /** The manifest's own artifactType, or the config's media type (R-220). */
   readonly artifactType: string | undefined
@@ -57,18 +67,29 @@ export function inferMediaType (bytes: Uint8Array): { readonly mediaType: string
 function imageContent (manifest: ImageManifest, mediaType: ManifestMediaType): ManifestContent {
   const { config, layers } = manifest
   const artifactType = manifest.artifactType === undefined || manifest.artifactType === '' ? config.mediaType : manifest.artifactType
-  const blobs = [digestAt(config, '/config'), ...layers.flatMap((layer, i) => requiredLayer(layer, `/layers/${i}`))]
-  return { ...commonContent(manifest), mediaType, artifactType, blobs, children: [] }
+  const references = layers.map((layer, i) => ({ ...referenceAt(layer, `/layers/${i}`), isExternal: isExternal(layer) }))
+  return {
+    ...commonContent(manifest),
+    mediaType,
+    artifactType,
+    blobs: [referenceAt(config, '/config'), ...references.filter(({ isExternal }) => !isExternal)],
+    children: [],
+    external: references.filter(({ isExternal }) => isExternal).length
+  }
 }
 
 function indexContent (index: Index, mediaType: ManifestMediaType): ManifestContent {
   const artifactType = index.artifactType === '' ? undefined : index.artifactType
-  const children = index.manifests.map((child, i) => digestAt(child, `/manifests/${i}`))
-  return { ...commonContent(index), mediaType, artifactType, blobs: [], children }
+  const children = index.manifests.map((child, i) => ({ ...referenceAt(child, `/manifests/${i}`), platform: child.platform }))
+  return { ...commonContent(index), mediaType, artifactType, blobs: [], children, external: 0 }
 }
 
-function commonContent ({ subject, annotations }: ImageManifest | Index): Pick<ManifestContent, 'subject' | 'annotations'> {
-  return { subject: subject === undefined ? undefined : digestAt(subject, '/subject'), annotations: textEntries(annotations) }
+function commonContent ({ mediaType, subject, annotations }: ImageManifest | Index): Pick<ManifestContent, 'declaresMediaType' | 'subject' | 'annotations'> {
+  return {
+    declaresMediaType: mediaType !== undefined,
+    subject: subject === undefined ? undefined : referenceAt(subject, '/subject').digest,
+    annotations: textEntries(annotations)
+  }
 }
 
 /** Annotations are the client's own affair (R-162); only what the spec allows, text, is shown in a referrers list. */
@@ -79,15 +100,13 @@ function textEntries (annotations: unknown): Record<string, string> | undefined 
 }
 
 /** R-166: a layer that is by its type kept elsewhere, and says where, need not be here. */
-function requiredLayer (layer: ContentDescriptor, at: string): Digest[] {
-  const digest = digestAt(layer, at)
-  const external = EXTERNAL_LAYER.test(layer.mediaType) && layer.urls !== undefined && layer.urls.length > 0
-  return external ? [] : [digest]
+function isExternal ({ mediaType, urls = [] }: ContentDescriptor): boolean {
+  return EXTERNAL_LAYER.test(mediaType) && urls.length > 0
 }
 
-function digestAt ({ digest }: ContentDescriptor, at: string): Digest {
+function referenceAt ({ digest, size }: ContentDescriptor, at: string): ManifestReference {
   if (!isDigest(digest)) throw invalid(`${at}/digest is not a sha256 or sha512 digest: ${digest.slice(0, 160)}`)
-  return digest
+  return { digest, size }
 }
 
 function decideMediaType (json: unknown, declared: string | undefined): ManifestMediaType {

@@ -1,17 +1,25 @@
 import type { RepositoryName } from '../reference/reference.js'
 import type { StorageDriver } from '../storage/driver.js'
 import type { UploadSessions } from '../uploads/sessions.js'
+import { BlobHolders } from './blob-holders.js'
 import { GlobalBlobStore } from './blob-store.js'
 import { listRepositories } from './catalog.js'
 import { LinkedBlobStore } from './linked-blob-store.js'
 import { ManifestContents } from './manifest-contents.js'
+import { STRICT } from './reference-check.js'
+import type { ReferenceValidation } from './reference-check.js'
 import { RepositoryBlobs } from './repository-blobs.js'
 import { RepositoryManifests } from './repository-manifests.js'
 import { RepositoryReferrers } from './repository-referrers.js'
 import { RepositoryTags } from './repository-tags.js'
 import type { Namespace, Page, PageRequest, Repository } from './types.js'
 
-export interface NamespaceParts { readonly driver: StorageDriver, readonly uploads: UploadSessions }
+export interface NamespaceParts {
+  readonly driver: StorageDriver
+  readonly uploads: UploadSessions
+  /** What of a manifest's references must be there; everything unless told otherwise. */
+  readonly validation?: ReferenceValidation
+}
 
 /** All repositories on one storage driver. */
 export class StorageNamespace implements Namespace {
@@ -19,8 +27,11 @@ export class StorageNamespace implements Namespace {
   readonly #uploads: UploadSessions
   readonly #content: GlobalBlobStore
   readonly #manifests: ManifestContents
+  readonly #validation: ReferenceValidation
+  readonly #holders = new BlobHolders()
 
-  constructor ({ driver, uploads }: NamespaceParts) {
+  constructor ({ driver, uploads, validation = STRICT }: NamespaceParts) {
+    this.#validation = validation
     this.#driver = driver
     this.#uploads = uploads
     this.#content = new GlobalBlobStore(driver)
@@ -36,8 +47,8 @@ export class StorageNamespace implements Namespace {
     const revisions = new LinkedBlobStore(driver, content, name, '_manifests/revisions')
     const tags = new RepositoryTags(driver, name)
     const referrers = new RepositoryReferrers({ name, driver, contents, revisions, tags })
-    const manifests = new RepositoryManifests({ name, driver, contents, revisions, layers, tags, referrers })
-    const blobs = new RepositoryBlobs({ name, content, links: layers, linksOf, uploads: this.#uploads })
+    const manifests = new RepositoryManifests({ name, driver, contents, revisions, layers, tags, referrers, validation: this.#validation })
+    const blobs = new RepositoryBlobs({ name, content, links: layers, linksOf, uploads: this.#uploads, holders: this.#holders })
     return { name, blobs, manifests, tags, referrers }
   }
 

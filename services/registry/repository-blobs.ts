@@ -4,6 +4,7 @@ import type { Digest, RepositoryName } from '../reference/reference.js'
 import type { ByteRange } from '../storage/driver.js'
 import type { UploadSession } from '../uploads/session.js'
 import type { UploadSessions } from '../uploads/sessions.js'
+import type { BlobHolders } from './blob-holders.js'
 import type { GlobalBlobStore } from './blob-store.js'
 import type { LinkedBlobStore } from './linked-blob-store.js'
 import type { BlobStore, Descriptor } from './types.js'
@@ -15,6 +16,7 @@ export interface RepositoryBlobsParts {
   /** The links of another repository, for mounts. */
   readonly linksOf: (name: RepositoryName) => LinkedBlobStore
   readonly uploads: UploadSessions
+  readonly holders: BlobHolders
 }
 
 /** The blobs of one repository: reading through links, mounting, and the uploads that make new ones. */
@@ -41,7 +43,12 @@ export class RepositoryBlobs implements BlobStore {
     const descriptor = await this.#parts.linksOf(from).stat(digest)
     if (descriptor === undefined) return null
     await this.#parts.links.link(digest, descriptor.digest)
+    this.#parts.holders.note(digest, this.#parts.name)
     return descriptor
+  }
+
+  holders (digest: Digest): readonly RepositoryName[] {
+    return this.#parts.holders.of(digest)
   }
 
   async delete (digest: Digest): Promise<void> {
@@ -67,12 +74,13 @@ export class RepositoryBlobs implements BlobStore {
   }
 
   async commitUpload (session: UploadSession, digest: Digest): Promise<Descriptor> {
-    const { content, links } = this.#parts
+    const { name, content, links, holders } = this.#parts
     const { canonical, size, path } = await session.verify(digest)
     // The link comes first: without content it shows nothing, and the move is then the one step that publishes.
     // If either fails the session still holds every acknowledged byte, and the client may repeat its PUT.
     await links.link(digest, canonical)
     const descriptor = await content.adopt(path, canonical, size)
+    holders.note(digest, name)
     // The blob is there. Leftovers of its session are for the purge, not a reason to tell the client otherwise.
     await session.discard().catch(() => {})
     return descriptor

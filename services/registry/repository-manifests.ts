@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { isPathNotFound, orIfMissing } from '../errors/driver-error.js'
-import { OciError, OciErrors } from '../errors/oci-error.js'
+import { OciError } from '../errors/oci-error.js'
 import { algorithmOf, digestOf, isCanonical } from '../reference/reference.js'
 import type { Digest, Reference, RepositoryName } from '../reference/reference.js'
 import type { StorageDriver } from '../storage/driver.js'
@@ -10,8 +10,10 @@ import type { LinkedBlobStore } from './linked-blob-store.js'
 import { inferMediaType, parseManifest } from './manifest-content.js'
 import type { ManifestContent } from './manifest-content.js'
 import type { ManifestContents, StoredContent } from './manifest-contents.js'
+import { ReferenceCheck } from './reference-check.js'
+import type { ReferenceValidation } from './reference-check.js'
 import type { RepositoryReferrers } from './repository-referrers.js'
-import type { BlobStatter, Descriptor, ManifestPut, ManifestStore, StoredManifest, TagStore } from './types.js'
+import type { BlobStatter, ManifestPut, ManifestPutResult, ManifestStore, StoredManifest, TagStore } from './types.js'
 
 export interface RepositoryManifestsParts {
   readonly name: RepositoryName
@@ -19,6 +21,7 @@ export interface RepositoryManifestsParts {
   readonly contents: ManifestContents
   readonly revisions: LinkedBlobStore
   readonly layers: BlobStatter
+  readonly validation: ReferenceValidation
   readonly tags: TagStore
   readonly referrers: RepositoryReferrers
 }
@@ -26,9 +29,11 @@ export interface RepositoryManifestsParts {
 /** The manifests of one repository. Their bytes are stored and served exactly as they came (R-155, R-249). */
 export class RepositoryManifests implements ManifestStore {
   readonly #parts: RepositoryManifestsParts
+  readonly #references: ReferenceCheck
 
   constructor (parts: RepositoryManifestsParts) {
     this.#parts = parts
+    this.#references = new ReferenceCheck(parts)
   }
 
   async get (reference: Reference): Promise<StoredManifest> {
@@ -40,16 +45,16 @@ export class RepositoryManifests implements ManifestStore {
     return { descriptor: { mediaType, digest, size: content.bytes.length }, bytes: content.bytes }
   }
 
-  async put (bytes: Buffer, { mediaType, reference }: ManifestPut): Promise<{ readonly descriptor: Descriptor, readonly subject?: Digest }> {
+  async put (bytes: Buffer, { mediaType, reference, tags = [] }: ManifestPut): Promise<ManifestPutResult> {
     const content = parseManifest(bytes, mediaType)
     const canonical = digestOf('sha256', createHash('sha256').update(bytes).digest('hex'))
     const digest = 'digest' in reference ? verified(bytes, reference.digest, canonical) : canonical
-    await this.#checkReferences(content)
+    const warnings = await this.#references.check(content)
     await this.#store(bytes, content, digest, canonical)
-    // R-187: the tag comes last, so that nobody ever follows one to a manifest that is not there yet.
-    if ('tag' in reference) await this.#parts.tags.set(reference.tag, digest)
+    // R-187: tags come last, so that nobody ever follows one to a manifest that is not there yet.
+    for (const tag of 'tag' in reference ? [reference.tag] : tags) await this.#parts.tags.set(tag, digest)
     const descriptor = { mediaType: content.mediaType, digest, size: bytes.length }
-    return content.subject === undefined ? { descriptor } : { descriptor, subject: content.subject }
+    return { descriptor, warnings, ...(content.subject === undefined ? {} : { subject: content.subject }) }
   }
 
   async delete (reference: Reference): Promise<void> {
@@ -75,18 +80,6 @@ export class RepositoryManifests implements ManifestStore {
     const digest = await this.#parts.tags.get(reference.tag)
     if (digest === undefined) throw this.#unknown(reference)
     return digest
-  }
-
-  /** R-169: every missing reference is named, not only the first. */
-  async #checkReferences ({ blobs, children }: ManifestContent): Promise<void> {
-    const { layers, revisions } = this.#parts
-    const missing = [
-      ...await absent(blobs, async digest => await layers.stat(digest) !== undefined),
-      // R-168: build caches list layers in an index, so an entry may be a blob as well.
-      ...await absent(children, async digest => await revisions.stat(digest) !== undefined || await layers.stat(digest) !== undefined)
-    ]
-    const [first, ...rest] = missing.map(digest => new OciError('MANIFEST_BLOB_UNKNOWN', { detail: digest }))
-    if (first !== undefined) throw new OciErrors([first, ...rest])
   }
 
   async #store (bytes: Buffer, content: ManifestContent, digest: Digest, canonical: Digest): Promise<void> {
@@ -123,10 +116,4 @@ function verified (bytes: Buffer, digest: Digest, canonical: Digest): Digest {
   const actual = isCanonical(digest) ? canonical : digestOf(algorithmOf(digest), createHash(algorithmOf(digest)).update(bytes).digest('hex'))
   if (actual !== digest) throw new OciError('DIGEST_INVALID', { detail: `content does not match digest ${digest}` })
   return digest
-}
-
-async function absent (digests: readonly Digest[], isHere: (digest: Digest) => Promise<boolean>): Promise<Digest[]> {
-  const unique = [...new Set(digests)]
-  const found = await concurrently(unique, isHere)
-  return unique.filter((_, i) => found[i] !== true)
 }

@@ -69,7 +69,7 @@ export class RepositoryReferrers implements ReferrerStore {
     const canonical = digest === undefined ? undefined : await revisions.canonical(digest)
     const content = canonical === undefined ? undefined : await contents.get(canonical)
     const children = content === undefined ? [] : understood(content)?.children ?? []
-    const resolved = await concurrently(children, async child => await revisions.canonical(child))
+    const resolved = await concurrently(children, async ({ digest: child }) => await revisions.canonical(child))
     return resolved.filter(child => child !== undefined)
   }
 

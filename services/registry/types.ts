@@ -48,8 +48,10 @@ export interface BlobStore {
   stat (digest: Digest): Promise<Descriptor>
   /** The bytes of a descriptor that `stat` returned. @throws {OciError} BLOB_UNKNOWN */
   open (descriptor: Descriptor, range?: ByteRange): Promise<Readable>
-  /** Links a blob of another repository, or of any this store may look into; null: the caller starts an upload instead. */
+  /** Links a blob of another repository; null when it is not there: the caller starts an upload instead. */
   mount (digest: Digest, from: RepositoryName): Promise<Descriptor | null>
+  /** Repositories that were seen to hold the blob lately; not all, and one may have lost it since. */
+  holders (digest: Digest): readonly RepositoryName[]
   /** @throws {OciError} BLOB_UNKNOWN */
   delete (digest: Digest): Promise<void>
   startUpload (options?: { readonly sha512?: boolean, readonly signal?: AbortSignal }): Promise<UploadSession>
@@ -69,13 +71,22 @@ export interface ManifestPut {
   /** As the client declared it; undefined when it said nothing useful. */
   readonly mediaType: string | undefined
   readonly reference: Reference
+  /** More tags to set, for a push by digest (R-174). */
+  readonly tags?: readonly Tag[]
+}
+
+export interface ManifestPutResult {
+  readonly descriptor: Descriptor
+  readonly subject?: Digest
+  /** What the client may want to know although the push was accepted (R-011). */
+  readonly warnings: readonly string[]
 }
 
 export interface ManifestStore {
   /** The descriptor's digest is the one asked for, or the one the tag was pushed with. @throws {OciError} MANIFEST_UNKNOWN */
   get (reference: Reference): Promise<StoredManifest>
   /** @throws {OciError} MANIFEST_INVALID, DIGEST_INVALID, MANIFEST_BLOB_UNKNOWN (one per missing reference) */
-  put (bytes: Buffer, options: ManifestPut): Promise<{ readonly descriptor: Descriptor, readonly subject?: Digest }>
+  put (bytes: Buffer, options: ManifestPut): Promise<ManifestPutResult>
   /** By digest: the manifest and every tag on it; by tag: only the tag. @throws {OciError} MANIFEST_UNKNOWN */
   delete (reference: Reference): Promise<void>
 }
