@@ -1,5 +1,5 @@
-import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
-import Fastify from 'fastify'
+import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import Fastify, { LogController } from 'fastify'
 import { sendError } from './plugins/errors.js'
 import { registry } from './registry.js'
 import type { RegistryOptions } from './registry.js'
@@ -30,22 +30,30 @@ export function buildServer ({ logger, ...options }: ServerOptions): FastifyInst
     // While stopping, connections that are still open are served to their end.
     return503OnClosing: false,
     exposeHeadRoutes: false,
-    disableRequestLogging: true,
+    logController: new OneLinePerRequest(),
     routerOptions: { maxParamLength: 512 },
     // What the router cannot decode never reaches a route; it is answered like everything else.
     frameworkErrors: (error, request, reply) => { sendError(error, request, reply) }
   })
 
   app.setErrorHandler(sendError)
-  // One line per request, when it is over.
-  app.addHook('onResponse', (request, reply, done) => {
-    const { method, url } = request
-    request.log.info({ method, url, status: reply.statusCode, ms: Math.round(reply.elapsedTime) }, 'response completed')
-    done()
-  })
   app.setNotFoundHandler((request, reply) => sendError(new OciError('NAME_INVALID', { status: 404, message: 'no such path' }), request, reply))
   // Load balancers ask here whether the process lives.
   app.get('/', (_request, reply) => { reply.header('cache-control', 'no-cache').send() })
   app.register(registry, { ...options, prefix: (options.http?.prefix ?? '/').replace(/\/$/, '') })
   return app
+}
+
+/** One line when a request is over; and a client that goes away in the middle of a download is no error of ours. */
+class OneLinePerRequest extends LogController {
+  override incomingRequest (): void {}
+
+  override requestCompleted (_error: unknown, { method, url, log }: FastifyRequest, { statusCode, elapsedTime }: FastifyReply): void {
+    log.info({ method, url, status: statusCode, ms: Math.round(elapsedTime) }, 'response completed')
+  }
+
+  override streamError (error: Error, { log }: FastifyRequest): void {
+    const isAbort = 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE'
+    log[isAbort ? 'info' : 'error']({ err: error }, isAbort ? 'client went away during its download' : 'sending failed')
+  }
 }

@@ -9,12 +9,14 @@ import type { RouteScope } from './types.js'
 export default async function unsupportedRoutes (fastify: RouteScope): Promise<void> {
   const { ociAllow } = fastify
   const config = { ociAccess: 'public' } as const
+  const schema = { hide: true, querystring: { type: 'object' } }
   const exact = ['/v2/', '/v2', '/v2/_catalog', '/v2/_oci/ext/discover']
 
   fastify.route({
     method: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
     url: '/v2/*',
     config,
+    schema,
     handler ({ url, method }) {
       const resource = resourceOfUrl(url)
       const methods = resource === undefined ? undefined : ociAllow.get(resource)
@@ -24,7 +26,7 @@ export default async function unsupportedRoutes (fastify: RouteScope): Promise<v
     }
   })
   for (const url of exact) {
-    fastify.route({ method: ['POST', 'PUT', 'PATCH', 'DELETE'], url, config, handler () { throw methodNotAllowed(['GET', 'HEAD']) } })
+    fastify.route({ method: ['POST', 'PUT', 'PATCH', 'DELETE'], url, config, schema, handler () { throw methodNotAllowed(['GET', 'HEAD']) } })
   }
 }
 
