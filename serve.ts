@@ -44,11 +44,13 @@ async function listen (app: FastifyInstance, { host, port }: ListenAddress, list
  */
 function stopOnSignal (app: FastifyInstance, logger: Logger, drainMs: number): void {
   let stopping = false
+  // A longer timer would overflow and fire at once.
+  const drain = Math.min(drainMs, 2 ** 31 - 1)
   const stop = (signal: NodeJS.Signals): void => {
     if (stopping) process.exit(1)
     stopping = true
     logger.info(`${signal}: stopping`)
-    const cut = setTimeout(() => { app.server.closeAllConnections() }, drainMs)
+    const cut = setTimeout(() => { app.server.closeAllConnections() }, drain)
     app.close().then(() => {
       clearTimeout(cut)
       logger.info('stopped')

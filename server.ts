@@ -4,6 +4,7 @@ import { sendError } from './plugins/errors.js'
 import { registry } from './registry.js'
 import type { RegistryOptions } from './registry.js'
 import { OciError } from './services/errors/oci-error.js'
+import { holdContinue } from './services/http/expect.js'
 
 export interface ServerOptions extends RegistryOptions {
   readonly logger?: FastifyBaseLogger
@@ -36,6 +37,7 @@ export function buildServer ({ logger, ...options }: ServerOptions): FastifyInst
     frameworkErrors: (error, request, reply) => { sendError(error, request, reply) }
   })
 
+  holdContinue(app.server)
   app.setErrorHandler(sendError)
   app.setNotFoundHandler((request, reply) => sendError(new OciError('NAME_INVALID', { status: 404, message: 'no such path' }), request, reply))
   // Load balancers ask here whether the process lives.

@@ -22,6 +22,7 @@ export function sendError (error: FastifyError | Error, request: FastifyRequest,
     .code(known.status)
     .removeHeader('etag')
     .removeHeader('cache-control')
+    .removeHeader('docker-content-digest')
     .headers({ ...known.headers, 'docker-distribution-api-version': 'registry/2.0', 'content-type': 'application/json' })
     .send(body)
 }
@@ -29,11 +30,13 @@ export function sendError (error: FastifyError | Error, request: FastifyRequest,
 /** everything that goes wrong under /v2 has a code, also what Fastify or a hook of the host throws. */
 export function asOciError (error: FastifyError | Error): OciError {
   if (OciError.is(error)) return error
+  // JavaScript lets a hook of the host throw anything.
+  if (typeof error !== 'object' || error === null) return new OciError('UNKNOWN', { cause: error })
   const status = 'statusCode' in error && typeof error.statusCode === 'number' ? error.statusCode : 500
   if ('validation' in error && error.validation !== undefined) {
     return new OciError('UNSUPPORTED', { status: 400, message: 'invalid request', detail: error.message, cause: error })
   }
-  if (status < 400 || status >= 500) {
+  if (!(status >= 400 && status < 500)) {
     return new OciError(status === 503 ? 'UNAVAILABLE' : 'UNKNOWN', { cause: error })
   }
   return new OciError(CODES[status] ?? 'UNSUPPORTED', { status, message: error.message, cause: error })

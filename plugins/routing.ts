@@ -72,6 +72,7 @@ async function routingPlugin (fastify: FastifyInstance): Promise<void> {
 
   fastify.addHook('onRoute', route => { recordRoute(allow, route) })
   fastify.addHook('onRequest', nameParams)
+  fastify.addHook('onRequest', forgetBrokenType)
 
   // Bodies stay streams until access is decided, whatever their type is called.
   fastify.removeAllContentTypeParsers()
@@ -113,6 +114,14 @@ function nameParams (request: FastifyRequest, _reply: FastifyReply, done: (error
     return done(new OciError('NAME_INVALID', { status: 404, message: 'no such path', detail: 'the path names no repository' }))
   }
   request.params = { name: path.name, reference: path.reference }
+  done()
+}
+
+/** a Content-Type that Fastify cannot read is none, and no reason to refuse the bytes that come with it. */
+function forgetBrokenType (request: FastifyRequest, _reply: FastifyReply, done: () => void): void {
+  if (request.headers['content-type'] !== undefined && (request.mediaType ?? '') === '') {
+    request.headers = { 'content-type': undefined }
+  }
   done()
 }
 

@@ -28,7 +28,7 @@ export default async function manifestRoutes (fastify: RouteScope, { locations }
       const { repository } = request.oci
       const reference = parseReference(request.params.reference)
       const tags = tagParameters(request.query.tag, reference)
-      const bytes = await readLimited(bodyOf(request), {
+      const bytes = await readLimited(bodyOf(request, reply), {
         limit: MAX_MANIFEST_BYTES,
         declared: declaredLength(request),
         signal: closeSignal(reply)

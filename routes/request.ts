@@ -1,8 +1,11 @@
 import type { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { sendContinue } from '../services/http/expect.js'
 
-/** The body as a stream: our parser passes it through. A request without one has an empty stream. */
-export function bodyOf ({ body, raw }: Pick<FastifyRequest, 'body' | 'raw'>): Readable {
+/** The body as a stream: our parser passes it through. Asks for it, if the client waits to be asked. */
+export function bodyOf ({ body, raw }: Pick<FastifyRequest, 'body' | 'raw'>, reply: Pick<FastifyReply, 'raw'>): Readable {
+  sendContinue(raw, reply.raw)
+  // A request without a body has an empty stream.
   return (body as Readable | undefined) ?? raw
 }
 

@@ -1,5 +1,5 @@
 import { OciError } from '../services/errors/oci-error.js'
-import { resourceOfUrl } from '../services/reference/resource-path.js'
+import { resourceOfUrl, splitResourcePath } from '../services/reference/resource-path.js'
 import type { RouteScope } from './types.js'
 
 /**
@@ -17,15 +17,16 @@ export default async function unsupportedRoutes (fastify: RouteScope): Promise<v
     url: '/v2/*',
     config,
     schema,
-    handler ({ url, method }) {
-      const resource = resourceOfUrl(url)
-      const methods = resource === undefined ? undefined : ociAllow.get(resource)
-      // A resource and a method it has, and still here: the path in front of the resource is empty or no name.
+    handler ({ url, method, params }) {
+      const resource = splitResourcePath((params as { '*': string })['*'])?.resource
+      const methods = resource === undefined || resource !== resourceOfUrl(url) ? undefined : ociAllow.get(resource)
       if (methods === undefined || methods.has(method)) throw new OciError('NAME_INVALID', { status: 404, message: 'no such path' })
       throw methodNotAllowed([...methods])
     }
   })
   for (const url of exact) {
+    // With ignoreTrailingSlash, an option of the host's router, two of them are one.
+    if (fastify.hasRoute({ method: 'POST', url: `${fastify.prefix}${url}` })) continue
     fastify.route({ method: ['POST', 'PUT', 'PATCH', 'DELETE'], url, config, schema, handler () { throw methodNotAllowed(['GET', 'HEAD']) } })
   }
 }

@@ -37,7 +37,7 @@ export default async function uploadSessionRoutes (fastify: RouteScope, { locati
     schema: patchUpload,
     async handler (request, reply) {
       await using session = await resume(request, reply)
-      await append(request, session)
+      await append(request, reply, session)
       await session.flush()
       return replies.progress(request, reply.code(202), session)
     }
@@ -51,7 +51,7 @@ export default async function uploadSessionRoutes (fastify: RouteScope, { locati
       await using session = await resume(request, reply)
       const digest = digestOf(request.query.digest)
       session.hashWith(algorithmOf(digest))
-      await append(request, session)
+      await append(request, reply, session)
       await request.oci.repository.blobs.commitUpload(session, digest)
       return replies.created(request, reply, digest)
     }
@@ -77,16 +77,16 @@ export default async function uploadSessionRoutes (fastify: RouteScope, { locati
   }
 
   /** Appends the body where it says it belongs: a gap or an overlap is refused and nothing of it is kept (R-089, R-107). */
-  async function append (request: SessionRequest, session: UploadSession): Promise<void> {
+  async function append (request: SessionRequest, reply: FastifyReply, session: UploadSession): Promise<void> {
     const header = request.headers['content-range']
-    if (header === undefined) return await session.append(bodyOf(request))
+    if (header === undefined) return await session.append(bodyOf(request, reply))
     const { start, end } = parseContentRange(header)
     if (start !== session.offset) {
       throw replies.rangeInvalid(request, session, `the chunk begins at ${start}, the upload is at ${session.offset}`)
     }
     const length = end - start + 1
     if ((declaredLength(request) ?? length) !== length) throw new OciError('SIZE_INVALID')
-    await session.append(bodyOf(request), { length })
+    await session.append(bodyOf(request, reply), { length })
   }
 }
 

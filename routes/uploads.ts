@@ -43,7 +43,7 @@ export default async function uploadRoutes (fastify: RouteScope, { locations }: 
     const { blobs } = request.oci.repository
     await using session = await blobs.startUpload({ sha512: algorithmOf(digest) === 'sha512', signal: closeSignal(reply) })
     try {
-      await session.append(bodyOf(request))
+      await session.append(bodyOf(request, reply))
     } catch (error) {
       await session.discard()
       throw error

@@ -10,14 +10,24 @@ const validate = ajv.compile<RegistryConfig>(configSchema)
 
 /** Checks a configuration and fills in the defaults. The input is not changed. @throws {ConfigError} naming the key */
 export function parseConfig (input: unknown): RegistryConfig {
-  const config: unknown = structuredClone(input ?? {})
+  const config = copy(input)
   if (!validate(config)) throw new ConfigError(explain(validate.errors?.[0]))
   const { filesystem, inmemory } = config.storage
   if ((filesystem === undefined) === (inmemory === undefined)) {
     throw new ConfigError(`storage: exactly one driver is needed, ${filesystem === undefined ? 'none is given: filesystem or inmemory' : 'got filesystem and inmemory'}`)
   }
   parseDuration(config.http.draintimeout, 'http.draintimeout')
+  const { host } = config.http
+  if (host !== undefined && !URL.canParse(host)) throw new ConfigError(`http.host: not a URL: ${host}`)
   return config
+}
+
+function copy (input: unknown): unknown {
+  try {
+    return structuredClone(input ?? {})
+  } catch (error) {
+    throw new ConfigError('configuration: plain values are needed, objects of yours go into instances', { cause: error })
+  }
 }
 
 function explain (error: ErrorObject | undefined): string {

@@ -1,5 +1,5 @@
 /** What went wrong in storage: `failed` is everything the driver could not foresee (I/O, network, a full disk). */
-export type DriverErrorKind = 'path-not-found' | 'invalid-path' | 'invalid-offset' | 'unsupported' | 'failed'
+export type DriverErrorKind = 'path-not-found' | 'too-large' | 'invalid-path' | 'invalid-offset' | 'unsupported' | 'failed'
 
 export interface DriverErrorContext { driver: string, path: string, cause?: unknown, detail?: string }
 
@@ -32,6 +32,16 @@ export class DriverError extends Error {
 /** True when storage said that nothing lies at the path. */
 export function isPathNotFound (error: unknown): boolean {
   return DriverError.is(error) && error.kind === 'path-not-found'
+}
+
+/** Reads a small file of the registry's own. Undefined when it is missing, or too large to be what it should be. */
+export async function readSmall (reading: Promise<Buffer>): Promise<Buffer | undefined> {
+  try {
+    return await reading
+  } catch (error) {
+    if (DriverError.is(error) && (error.kind === 'path-not-found' || error.kind === 'too-large')) return undefined
+    throw error
+  }
 }
 
 /** Awaits `operation`; a missing path becomes `fallback`, every other error passes. */

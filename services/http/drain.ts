@@ -10,7 +10,7 @@ const MAX_MS = 10_000
 export function drain (request: IncomingMessage): void {
   if (request.complete || request.destroyed) return
   let left = MAX_BYTES
-  const cutOff = (): void => { request.socket.destroy() }
+  const cutOff = (): void => { request.destroy() }
   const timer = setTimeout(cutOff, MAX_MS).unref()
   request.on('data', (chunk: Buffer) => {
     left -= chunk.length

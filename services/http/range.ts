@@ -3,6 +3,9 @@ import type { ByteRange } from '../storage/driver.js'
 /** What to do about a Range header: send everything, send these parts (at least one), or refuse with 416. */
 export type RangeDecision = 'full' | 'unsatisfiable' | readonly ByteRange[]
 
+/** Each part costs a file to open, whatever its size. */
+const MAX_PARTS = 512
+
 const SPEC = /^(\d*)-(\d*)$/
 
 /**
@@ -23,7 +26,7 @@ export function decideRange (header: string | undefined, size: number): RangeDec
     total += range.end - range.start + 1
   }
   if (ranges.length === 0) return 'unsatisfiable'
-  return ranges.length > 1 && total > size ? 'full' : ranges
+  return ranges.length > 1 && (total > size || ranges.length > MAX_PARTS) ? 'full' : ranges
 }
 
 /** a range that runs backwards is refused like one beyond the end, as the conformance program wants it. */

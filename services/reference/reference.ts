@@ -86,7 +86,7 @@ export function parseAlgorithm (text: string): Algorithm {
   return text
 }
 
-function isAlgorithm (text: string): text is Algorithm {
+export function isAlgorithm (text: string): text is Algorithm {
   return Object.hasOwn(HEX_LENGTH, text)
 }
 

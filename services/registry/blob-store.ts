@@ -36,25 +36,26 @@ export class GlobalBlobStore implements BlobStatter {
     return await orIfMissing(this.#driver.read(blobPath(digest), { maxBytes }), undefined)
   }
 
-  /** Stores bytes the caller has hashed. Content that is here already is left as it is. */
+  /** Stores bytes the caller has hashed. */
   async put (digest: Digest, bytes: Uint8Array): Promise<void> {
-    const found = await this.stat(digest)
-    if (found?.size !== bytes.byteLength) await this.#driver.write(blobPath(digest), bytes)
+    await this.#driver.write(blobPath(digest), bytes)
   }
 
-  /**
-   * Takes over a file of verified, durable content. Where the same content is here already the file is dropped; a
-   * copy of another size is damaged and gives way.
-   */
-  async adopt (path: string, digest: Digest, size: number): Promise<Descriptor> {
+  /** Whether the content is here. A copy of another size is damaged, and is removed. */
+  async holds (digest: Digest, size: number): Promise<boolean> {
     const found = await this.stat(digest)
-    if (found?.size === size) return found
+    if (found === undefined || found.size === size) return found !== undefined
+    await orIfMissing(this.#driver.delete(blobPath(digest)), undefined)
+    return false
+  }
+
+  /** Takes over a file of verified, durable content. */
+  async adopt (path: string, digest: Digest, size: number): Promise<void> {
     try {
       await this.#driver.move(path, blobPath(digest))
     } catch (error) {
       // Another session with the same content may have been faster, then the file can be gone with its session.
       if (!isPathNotFound(error) || (await this.stat(digest))?.size !== size) throw error
     }
-    return { mediaType: BLOB_MEDIA_TYPE, digest, size }
   }
 }

@@ -28,7 +28,8 @@ export async function listRepositories (driver: StorageDriver, { limit = Infinit
 async function * repositoriesBelow (driver: StorageDriver, path: readonly string[], after: readonly string[]): AsyncGenerator<RepositoryName> {
   const [bound, ...rest] = after
   for (const child of await orIfMissing(driver.list([REPOSITORIES, ...path].join('/')), [])) {
-    if (child.startsWith('_') || (bound !== undefined && child < bound)) continue
+    // What is no name component is not ours: `_manifests` and its like, or what other programs leave in directories.
+    if (!isRepositoryName(child) || (bound !== undefined && child < bound)) continue
     // What lies on the way to `last`, and `last` itself, comes before or is it; what lies below it comes after.
     const onBound = child === bound
     const components = [...path, child]

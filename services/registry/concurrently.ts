@@ -8,7 +8,12 @@ export async function concurrently<T, R> (items: readonly T[], operation: (item:
   const worker = async (): Promise<void> => {
     while (next < items.length) {
       const index = next++
-      results[index] = await operation(items[index] as T)
+      try {
+        results[index] = await operation(items[index] as T)
+      } catch (error) {
+        next = items.length // nobody waits for the rest any more
+        throw error
+      }
     }
   }
   await Promise.all(Array.from({ length: Math.min(LIMIT, items.length) }, worker))

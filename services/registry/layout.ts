@@ -55,8 +55,12 @@ export function referrersPath (name: RepositoryName, subject: Digest): string {
   return `${manifestsPath(name)}/_referrers/${digestPath(subject)}`
 }
 
+export function referrerPath (name: RepositoryName, subject: Digest, referrer: Digest): string {
+  return `${referrersPath(name, subject)}/${digestPath(referrer)}`
+}
+
 export function referrerLinkPath (name: RepositoryName, subject: Digest, referrer: Digest): string {
-  return `${referrersPath(name, subject)}/${digestPath(referrer)}/link`
+  return `${referrerPath(name, subject, referrer)}/link`
 }
 
 export function uploadPath (name: RepositoryName, id: string): string {

@@ -1,4 +1,4 @@
-import { orIfMissing } from '../errors/driver-error.js'
+import { orIfMissing, readSmall } from '../errors/driver-error.js'
 import { isCanonical, isDigest } from '../reference/reference.js'
 import type { Digest, RepositoryName } from '../reference/reference.js'
 import type { StorageDriver } from '../storage/driver.js'
@@ -10,7 +10,7 @@ const MAX_LINK_BYTES = 1024
 
 /** The digest a link file holds. Undefined when the file is missing, or broken as a crash of an old server leaves it. */
 export async function readLink (driver: StorageDriver, path: string): Promise<Digest | undefined> {
-  const content = await orIfMissing(driver.read(path, { maxBytes: MAX_LINK_BYTES }), undefined)
+  const content = await readSmall(driver.read(path, { maxBytes: MAX_LINK_BYTES }))
   const text = content?.toString('latin1').trim()
   return text !== undefined && isDigest(text) ? text : undefined
 }

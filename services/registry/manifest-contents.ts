@@ -19,6 +19,14 @@ export interface StoredContent {
   readonly certain: boolean
 }
 
+/** Storage holds other bytes than it should. Never served; the client sees UNKNOWN. */
+export class DamagedContent extends Error {
+  constructor (digest: Digest) {
+    super(`storage holds damaged content for ${digest}`)
+    this.name = 'DamagedContent'
+  }
+}
+
 /**
  * The bytes of manifests by canonical digest, verified when read, with the most recently used kept in memory. Content
  * under a digest never changes; whether a repository may see it is asked before, so nothing here can be stale.
@@ -34,21 +42,32 @@ export class ManifestContents {
     this.#blobs = blobs
   }
 
-  /** Undefined when the content is not in storage. Throws a plain error when storage holds other bytes than it should. */
+  /** Undefined when the content is not in storage. @throws {DamagedContent} */
   async get (digest: Digest): Promise<StoredContent | undefined> {
     const recent = this.#recent.get(digest)
     if (recent !== undefined) return recent
     const bytes = await this.#blobs.read(digest, MAX_MANIFEST_BYTES)
     if (bytes === undefined) return undefined
     if (digestOf('sha256', createHash('sha256').update(bytes).digest('hex')) !== digest) {
-      throw new Error(`storage holds damaged content for ${digest}`)
+      throw new DamagedContent(digest)
     }
     const content = { bytes, ...inferMediaType(bytes) }
     this.#recent.set(digest, content)
     return content
   }
 
+  /** Like `get`, but damaged content counts as missing: it can then be deleted, or pushed again. */
+  async intact (digest: Digest): Promise<StoredContent | undefined> {
+    try {
+      return await this.get(digest)
+    } catch (error) {
+      if (error instanceof DamagedContent) return undefined
+      throw error
+    }
+  }
+
+  /** Stores the bytes, unless they are here and intact. */
   async put (digest: Digest, bytes: Buffer): Promise<void> {
-    await this.#blobs.put(digest, bytes)
+    if (await this.intact(digest) === undefined) await this.#blobs.put(digest, bytes)
   }
 }

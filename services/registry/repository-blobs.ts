@@ -5,6 +5,7 @@ import type { ByteRange } from '../storage/driver.js'
 import type { UploadSession } from '../uploads/session.js'
 import type { UploadSessions } from '../uploads/sessions.js'
 import type { BlobHolders } from './blob-holders.js'
+import { BLOB_MEDIA_TYPE } from './blob-store.js'
 import type { GlobalBlobStore } from './blob-store.js'
 import type { LinkedBlobStore } from './linked-blob-store.js'
 import type { BlobStore, Descriptor } from './types.js'
@@ -52,9 +53,10 @@ export class RepositoryBlobs implements BlobStore {
   }
 
   async delete (digest: Digest): Promise<void> {
-    // a link whose content is gone is unknown too, so that a second delete and a delete after a collection agree.
-    const gone = await this.#parts.links.unlink(digest)
-    if (gone === undefined) throw unknown(digest)
+    // a link whose content is gone shows nothing, so there is nothing to delete; but it goes all the same.
+    const descriptor = await this.#parts.links.stat(digest)
+    const unlinked = await this.#parts.links.unlink(digest)
+    if (descriptor === undefined || unlinked === undefined) throw unknown(digest)
   }
 
   async startUpload (options: { readonly sha512?: boolean, readonly signal?: AbortSignal } = {}): Promise<UploadSession> {
@@ -78,12 +80,13 @@ export class RepositoryBlobs implements BlobStore {
     const { canonical, size, path } = await session.verify(digest)
     // The link comes first: without content it shows nothing, and the move is then the one step that publishes.
     // If either fails the session still holds every acknowledged byte, and the client may repeat its PUT.
+    const isHere = await content.holds(canonical, size)
     await links.link(digest, canonical)
-    const descriptor = await content.adopt(path, canonical, size)
+    if (!isHere) await content.adopt(path, canonical, size)
     holders.note(digest, name)
     // The blob is there. Leftovers of its session are for the purge, not a reason to tell the client otherwise.
     await session.discard().catch(() => {})
-    return descriptor
+    return { mediaType: BLOB_MEDIA_TYPE, digest: canonical, size }
   }
 }
 

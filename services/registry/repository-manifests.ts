@@ -1,15 +1,14 @@
 import { createHash } from 'node:crypto'
-import { isPathNotFound, orIfMissing } from '../errors/driver-error.js'
 import { OciError } from '../errors/oci-error.js'
 import { algorithmOf, digestOf, isCanonical } from '../reference/reference.js'
 import type { Digest, Reference, RepositoryName } from '../reference/reference.js'
 import type { StorageDriver } from '../storage/driver.js'
 import { concurrently } from './concurrently.js'
-import { mediaTypePath } from './layout.js'
 import type { LinkedBlobStore } from './linked-blob-store.js'
-import { inferMediaType, parseManifest } from './manifest-content.js'
+import { parseManifest } from './manifest-content.js'
 import type { ManifestContent } from './manifest-content.js'
-import type { ManifestContents, StoredContent } from './manifest-contents.js'
+import type { ManifestContents } from './manifest-contents.js'
+import { forgetMediaType, keepMediaType, pushedMediaType } from './pushed-media-type.js'
 import { ReferenceCheck } from './reference-check.js'
 import type { ReferenceValidation } from './reference-check.js'
 import type { RepositoryReferrers } from './repository-referrers.js'
@@ -41,7 +40,7 @@ export class RepositoryManifests implements ManifestStore {
     const canonical = await this.#parts.revisions.canonical(digest)
     const content = canonical === undefined ? undefined : await this.#parts.contents.get(canonical)
     if (canonical === undefined || content === undefined) throw this.#unknown(reference)
-    const mediaType = content.certain ? content.mediaType : await this.#pushedMediaType(canonical, content)
+    const mediaType = await pushedMediaType(this.#parts.driver, this.#parts.name, canonical, content)
     return { descriptor: { mediaType, digest, size: content.bytes.length }, bytes: content.bytes }
   }
 
@@ -65,13 +64,13 @@ export class RepositoryManifests implements ManifestStore {
     }
     const canonical = await revisions.canonical(reference.digest)
     if (canonical === undefined) throw this.#unknown(reference)
-    const content = await contents.get(canonical)
+    const content = await contents.intact(canonical)
     // One manifest, whatever digest it was pushed or is deleted by: both addresses and their tags go.
     const sha512 = content === undefined ? undefined : digestOf('sha512', createHash('sha512').update(content.bytes).digest('hex'))
     const tagged = await tags.pointingAt(new Set([canonical, reference.digest, ...(sha512 === undefined ? [] : [sha512])]))
     await concurrently(tagged, async tag => await tags.delete(tag))
     if (await revisions.unlink(sha512 ?? reference.digest) === undefined) await revisions.unlink(canonical)
-    await orIfMissing(this.#parts.driver.delete(mediaTypePath(this.#parts.name, canonical)), undefined)
+    await forgetMediaType(this.#parts.driver, this.#parts.name, canonical)
     if (content !== undefined) await referrers.remove(canonical, content)
   }
 
@@ -85,24 +84,10 @@ export class RepositoryManifests implements ManifestStore {
   async #store (bytes: Buffer, content: ManifestContent, digest: Digest, canonical: Digest): Promise<void> {
     const { name, driver, contents, revisions, referrers } = this.#parts
     await contents.put(canonical, bytes)
-    const inferred = inferMediaType(bytes)
-    if (inferred.mediaType !== content.mediaType) {
-      await driver.write(mediaTypePath(name, canonical), Buffer.from(content.mediaType, 'latin1'))
-    } else if (!inferred.certain) {
-      await orIfMissing(driver.delete(mediaTypePath(name, canonical)), undefined)
-    }
+    await keepMediaType(driver, name, canonical, { bytes, mediaType: content.mediaType })
     // Listed before it is linked: the list passes over what is not linked, and a linked one is never missing from it.
     if (content.subject !== undefined) await referrers.add(content.subject, canonical)
     await revisions.link(digest, canonical)
-  }
-
-  async #pushedMediaType (canonical: Digest, content: StoredContent): Promise<string> {
-    try {
-      return (await this.#parts.driver.read(mediaTypePath(this.#parts.name, canonical))).toString('latin1')
-    } catch (error) {
-      if (isPathNotFound(error)) return content.mediaType
-      throw error
-    }
   }
 
   #unknown (reference: Reference): OciError {

@@ -1,13 +1,14 @@
 import { orIfMissing } from '../errors/driver-error.js'
-import { algorithmOf, digestOf, hexOf, isDigest } from '../reference/reference.js'
-import type { Algorithm, Digest, RepositoryName, Tag } from '../reference/reference.js'
+import { algorithmOf, digestOf, hexOf, isAlgorithm, isDigest } from '../reference/reference.js'
+import type { Digest, RepositoryName, Tag } from '../reference/reference.js'
 import type { StorageDriver } from '../storage/driver.js'
 import { concurrently } from './concurrently.js'
-import { referrerLinkPath, referrersPath } from './layout.js'
+import { referrerLinkPath, referrerPath, referrersPath } from './layout.js'
 import type { LinkedBlobStore } from './linked-blob-store.js'
 import { writeLink } from './linked-blob-store.js'
 import { parseManifest } from './manifest-content.js'
 import type { ManifestContents, StoredContent } from './manifest-contents.js'
+import { pushedMediaType } from './pushed-media-type.js'
 import type { ReferrerDescriptor, ReferrerStore, TagStore } from './types.js'
 
 export interface RepositoryReferrersParts {
@@ -44,16 +45,16 @@ export class RepositoryReferrers implements ReferrerStore {
   async remove (referrer: Digest, content: StoredContent): Promise<void> {
     const { driver, name } = this.#parts
     const subject = understood(content)?.subject
-    if (subject !== undefined) await orIfMissing(driver.delete(referrerLinkPath(name, subject, referrer)), undefined)
+    if (subject !== undefined) await orIfMissing(driver.delete(referrerPath(name, subject, referrer)), undefined)
   }
 
   async #indexed (subject: Digest): Promise<Digest[]> {
     const { driver, name } = this.#parts
     const path = referrersPath(name, subject)
-    const algorithms = await orIfMissing(driver.list(path), [])
+    const algorithms = (await orIfMissing(driver.list(path), [])).filter(isAlgorithm)
     const lists = await concurrently(algorithms, async algorithm => {
       const names = await orIfMissing(driver.list(`${path}/${algorithm}`), [])
-      return names.map(hex => digestOf(algorithm as Algorithm, hex)).filter(isDigest)
+      return names.map(hex => digestOf(algorithm, hex)).filter(isDigest)
     })
     return lists.flat()
   }
@@ -67,7 +68,7 @@ export class RepositoryReferrers implements ReferrerStore {
     const tag = `${algorithmOf(subject)}-${hexOf(subject).slice(0, 64)}` as Tag
     const digest = await tags.get(tag)
     const canonical = digest === undefined ? undefined : await revisions.canonical(digest)
-    const content = canonical === undefined ? undefined : await contents.get(canonical)
+    const content = canonical === undefined ? undefined : await contents.intact(canonical)
     const children = content === undefined ? [] : understood(content)?.children ?? []
     const resolved = await concurrently(children, async ({ digest: child }) => await revisions.canonical(child))
     return resolved.filter(child => child !== undefined)
@@ -76,12 +77,12 @@ export class RepositoryReferrers implements ReferrerStore {
   async #describe (digest: Digest, subject: Digest): Promise<ReferrerDescriptor | undefined> {
     const { contents, revisions } = this.#parts
     if (await revisions.canonical(digest) === undefined) return undefined
-    const content = await contents.get(digest)
+    const content = await contents.intact(digest)
     const manifest = content === undefined ? undefined : understood(content)
     if (content === undefined || manifest?.subject !== subject) return undefined
-    const { mediaType, artifactType, annotations } = manifest
+    const { artifactType, annotations } = manifest
     return {
-      mediaType,
+      mediaType: await pushedMediaType(this.#parts.driver, this.#parts.name, digest, content),
       digest,
       size: content.bytes.length,
       ...(artifactType === undefined ? {} : { artifactType }),

@@ -24,8 +24,9 @@ export class RepositoryTags implements TagStore {
   }
 
   async set (tag: Tag, digest: Digest): Promise<void> {
-    await writeLink(this.#driver, tagIndexPath(this.#name, tag, digest), digest)
+    // A tag is listed as soon as it has a directory, so what it points at is what goes into that first.
     await writeLink(this.#driver, tagCurrentPath(this.#name, tag), digest)
+    await writeLink(this.#driver, tagIndexPath(this.#name, tag, digest), digest)
   }
 
   async delete (tag: Tag): Promise<boolean> {

@@ -26,7 +26,7 @@ export interface WriteOptions {
  */
 export interface StorageDriver {
   readonly name: string
-  /** The whole content. Throws `path-not-found`; throws `failed` when it is longer than `maxBytes`. */
+  /** The whole content. Throws `path-not-found`, or `too-large` when it is longer than `maxBytes`. */
   read (path: string, options?: { readonly maxBytes?: number }): Promise<Buffer>
   /** Creates or replaces the content at once: a reader sees the old or the new bytes, never a mix. */
   write (path: string, content: Uint8Array, options?: WriteOptions): Promise<void>

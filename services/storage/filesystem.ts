@@ -4,6 +4,7 @@ import { access, constants, mkdir, open, readFile, readdir, rename, rm, stat, un
 import { dirname, join, resolve } from 'node:path'
 import type { Readable } from 'node:stream'
 import { ConfigError } from '../errors/config-error.js'
+import { DriverError } from '../errors/driver-error.js'
 import type { ByteRange, FileInfo, FileWriter, StorageDriver, WriteOptions } from './driver.js'
 import { filesystemError } from './filesystem-error.js'
 import { FilesystemWriter } from './filesystem-writer.js'
@@ -50,7 +51,7 @@ export class FilesystemDriver implements StorageDriver {
       const handle = await open(this.#file(path))
       try {
         const { size } = await handle.stat()
-        if (size > maxBytes) throw new Error(`longer than ${maxBytes} bytes`)
+        if (size > maxBytes) throw new DriverError('too-large', { driver: this.name, path, detail: `longer than ${maxBytes} bytes` })
         return await handle.readFile()
       } finally {
         await handle.close()

@@ -35,16 +35,23 @@ class GuardedDriver implements StorageDriver {
     return this.#run(path, () => this.#driver.createReadStream(path, range))
   }
 
-  openWriter (path: string, options?: { readonly append?: boolean }): Promise<FileWriter> {
-    return this.#run(path, () => this.#driver.openWriter(path, options))
+  async openWriter (path: string, options?: { readonly append?: boolean }): Promise<FileWriter> {
+    const writer = await this.#run(path, () => this.#driver.openWriter(path, options))
+    return {
+      get size () { return writer.size },
+      write: chunks => this.#wrap(path, () => writer.write(chunks)),
+      truncate: size => this.#wrap(path, () => writer.truncate(size)),
+      close: () => this.#wrap(path, () => writer.close()),
+      cancel: () => this.#wrap(path, () => writer.cancel())
+    }
   }
 
   stat (path: string): Promise<FileInfo> {
-    return path === '/' ? this.#driver.stat(path) : this.#run(path, () => this.#driver.stat(path))
+    return this.#run(path, () => this.#driver.stat(path), { root: true })
   }
 
   list (path: string): Promise<string[]> {
-    return path === '/' ? this.#driver.list(path) : this.#run(path, () => this.#driver.list(path))
+    return this.#run(path, () => this.#driver.list(path), { root: true })
   }
 
   move (from: string, to: string): Promise<void> {
@@ -63,8 +70,12 @@ class GuardedDriver implements StorageDriver {
     return this.#driver.close()
   }
 
-  async #run<T> (path: string, operation: () => Promise<T>): Promise<T> {
-    if (!PATH.test(path)) return await this.#refuse('invalid-path', path)
+  async #run<T> (path: string, operation: () => Promise<T>, { root = false } = {}): Promise<T> {
+    if (!PATH.test(path) && !(root && path === '/')) return await this.#refuse('invalid-path', path)
+    return await this.#wrap(path, operation)
+  }
+
+  async #wrap<T> (path: string, operation: () => Promise<T>): Promise<T> {
     try {
       return await operation()
     } catch (error) {

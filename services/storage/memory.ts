@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream'
 import { DriverError } from '../errors/driver-error.js'
+import type { DriverErrorKind } from '../errors/driver-error.js'
 import type { ByteRange, FileInfo, FileWriter, StorageDriver } from './driver.js'
 
 class MemoryFile {
@@ -17,7 +18,7 @@ export class MemoryDriver implements StorageDriver {
 
   async read (path: string, { maxBytes = Infinity }: { readonly maxBytes?: number } = {}): Promise<Buffer> {
     const file = this.#file(path)
-    if (file.size > maxBytes) throw this.#error('failed', path, `longer than ${maxBytes} bytes`)
+    if (file.size > maxBytes) throw this.#error('too-large', path, `longer than ${maxBytes} bytes`)
     return Buffer.concat(file.chunks)
   }
 
@@ -50,14 +51,15 @@ export class MemoryDriver implements StorageDriver {
 
   async list (path: string): Promise<string[]> {
     const node = this.#node(path)
-    if (node === undefined) throw this.#error('path-not-found', path)
-    if (node instanceof MemoryFile) throw this.#error('failed', path, 'not a directory')
+    if (!(node instanceof Map)) throw this.#error('path-not-found', path)
     return [...node.keys()].sort()
   }
 
   async move (from: string, to: string): Promise<void> {
     const node = this.#node(from)
     if (node === undefined) throw this.#error('path-not-found', from)
+    if (to === from) return
+    if (to.startsWith(`${from}/`)) throw this.#error('failed', from, 'cannot be moved below itself')
     this.#put(to, node)
     this.#remove(from)
   }
@@ -95,7 +97,7 @@ export class MemoryDriver implements StorageDriver {
     for (const name of names) {
       let child = directory.get(name)
       if (child === undefined) directory.set(name, child = new Map())
-      if (child instanceof MemoryFile) throw this.#error('failed', path, 'not a directory')
+      if (child instanceof MemoryFile) throw this.#error('path-not-found', path, 'not a directory')
       directory = child
     }
     if (directory.get(last) instanceof Map) throw this.#error('failed', path, 'is a directory')
@@ -109,7 +111,7 @@ export class MemoryDriver implements StorageDriver {
     return parent instanceof Map && parent.delete(last)
   }
 
-  #error (kind: 'path-not-found' | 'failed', path: string, detail?: string): DriverError {
+  #error (kind: DriverErrorKind, path: string, detail?: string): DriverError {
     return new DriverError(kind, { driver: this.name, path, ...(detail === undefined ? {} : { detail }) })
   }
 }

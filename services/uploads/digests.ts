@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Hash } from 'node:crypto'
-import { orIfMissing } from '../errors/driver-error.js'
+import { readSmall } from '../errors/driver-error.js'
 import type { Algorithm, Digest } from '../reference/reference.js'
 import { CANONICAL, algorithmOf, digestOf, isDigest } from '../reference/reference.js'
 import type { StorageDriver } from '../storage/driver.js'
@@ -59,7 +59,7 @@ export async function writeDigests (driver: StorageDriver, path: string, { offse
 
 /** Undefined when there are none or the file cannot be understood. */
 export async function readDigests (driver: StorageDriver, path: string): Promise<DigestsAt | undefined> {
-  const content = await orIfMissing(driver.read(path, { maxBytes: MAX_FILE_BYTES }), undefined)
+  const content = await readSmall(driver.read(path, { maxBytes: MAX_FILE_BYTES }))
   if (content === undefined) return undefined
   const [offset, ...digests] = content.toString('latin1').split('\n')
   if (offset === undefined || !/^\d{1,16}$/.test(offset) || !digests.every(isDigest)) return undefined

@@ -30,14 +30,20 @@ export class UploadLocks {
       if (holder === undefined) return this.#grant(id)
       const idleFor = Date.now() - holder.lastHeard
       if (idleFor >= this.#idleMs) holder.controller.abort()
-      await either(holder.released, Math.max(1, this.#idleMs - idleFor), signal)
+      await either(holder.released, idleFor < this.#idleMs ? this.#idleMs - idleFor : this.#idleMs, signal)
     }
   }
 
   /** Like `acquire`, but does not wait for a holder that may be alive: it is told to stop at once. */
   async seize (id: string, signal: AbortSignal): Promise<UploadLease> {
-    this.#held.get(id)?.controller.abort()
-    return await this.acquire(id, signal)
+    for (;;) {
+      signal.throwIfAborted()
+      const holder = this.#held.get(id)
+      if (holder === undefined) return this.#grant(id)
+      // Also one that was waiting before us and got the session first.
+      holder.controller.abort()
+      await either(holder.released, this.#idleMs, signal)
+    }
   }
 
   /**

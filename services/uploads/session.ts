@@ -105,7 +105,8 @@ export class UploadSession implements AsyncDisposable {
     const { digests } = await this.#digestsFor(digest)
     const canonical = digests.get(CANONICAL)
     if (canonical === undefined || digests.get(algorithmOf(digest)) !== digest) {
-      await this.discard()
+      // What cannot be removed now is for the purge; the client is to hear what is wrong with its bytes.
+      await this.discard().catch(() => {})
       throw new OciError('DIGEST_INVALID', { detail: `content does not match digest ${digest}` })
     }
     return { canonical, size: this.offset, path: this.#dataPath }

@@ -35,7 +35,7 @@ export class UploadSessions {
   /** A new, empty session. With `sha512` its bytes are hashed under both algorithms from the start (R-077). */
   async start (name: RepositoryName, { sha512 = false, signal }: { readonly sha512?: boolean, readonly signal?: AbortSignal } = {}): Promise<UploadSession> {
     const id = randomUUID()
-    const lease = await this.#locks.acquire(id, signal ?? new AbortController().signal)
+    const lease = await this.#locks.acquire(uploadPath(name, id), signal ?? new AbortController().signal)
     const running = new RunningDigests(sha512 ? ['sha512'] : [])
     try {
       await this.#driver.write(uploadStartedAtPath(name, id), Buffer.from(startedAt(new Date())))
@@ -51,7 +51,7 @@ export class UploadSessions {
 
   /** Waits for the session's lock and opens it where it stands. @throws {OciError} BLOB_UPLOAD_UNKNOWN */
   async resume (name: RepositoryName, id: string, signal: AbortSignal): Promise<UploadSession> {
-    const lease = await this.#locks.acquire(id, signal)
+    const lease = await this.#locks.acquire(uploadPath(name, id), signal)
     try {
       const writer = await this.#open(name, id)
       return this.#session({ id, name, writer, lease, running: await this.#digests(name, id, writer.size) })
@@ -63,7 +63,7 @@ export class UploadSessions {
 
   /** Bytes the session holds, after a dead request on it has let go. @throws {OciError} BLOB_UPLOAD_UNKNOWN */
   async offset (name: RepositoryName, id: string, signal: AbortSignal): Promise<number> {
-    await this.#locks.settled(id, signal)
+    await this.#locks.settled(uploadPath(name, id), signal)
     const writer = await this.#open(name, id)
     const { size } = writer
     await writer.close()
@@ -72,9 +72,9 @@ export class UploadSessions {
 
   /** Ends the session, also under a request that is writing to it. @throws {OciError} BLOB_UPLOAD_UNKNOWN */
   async cancel (name: RepositoryName, id: string, signal: AbortSignal): Promise<void> {
-    const lease = await this.#locks.seize(id, signal)
+    const lease = await this.#locks.seize(uploadPath(name, id), signal)
     try {
-      this.#running.delete(id)
+      this.#running.delete(uploadPath(name, id))
       const found = await orIfMissing(this.#driver.delete(uploadPath(name, id)).then(() => true), false)
       if (!found) throw new OciError('BLOB_UPLOAD_UNKNOWN')
     } finally {
@@ -86,7 +86,7 @@ export class UploadSessions {
     return new UploadSession({
       ...parts,
       driver: this.#driver,
-      keep: running => { this.#running.set(parts.id, running) }
+      keep: running => { this.#running.set(uploadPath(parts.name, parts.id), running) }
     })
   }
 
@@ -101,8 +101,9 @@ export class UploadSessions {
 
   /** The hash to go on with. None for a session that another process began: its end is then read again. */
   async #digests (name: RepositoryName, id: string, size: number): Promise<RunningDigests | undefined> {
-    const running = this.#running.get(id)
-    this.#running.delete(id)
+    const key = uploadPath(name, id)
+    const running = this.#running.get(key)
+    this.#running.delete(key)
     if (running?.offset === size) return running
     if (size > 0) return undefined
     const kept = await readDigests(this.#driver, uploadDigestsPath(name, id))

@@ -70,11 +70,11 @@ export class RawConnection {
   }
 }
 
-/** One request on a connection of its own; `path` reaches the server exactly as written. */
+/** One request on a connection of its own; `path` reaches the server exactly as written. `body` is latin1: a character a byte. */
 export async function rawRequest (host: string, method: string, path: string, headers: Record<string, string> = {}, body = ''): Promise<RawAnswer> {
   const connection = await RawConnection.open(host)
   const lines = Object.entries({ host, connection: 'close', ...headers }).map(([name, value]) => `${name}: ${value}\r\n`)
-  connection.send(`${method} ${path} HTTP/1.1\r\n${lines.join('')}\r\n${body}`)
+  connection.send(Buffer.from(`${method} ${path} HTTP/1.1\r\n${lines.join('')}\r\n${body}`, 'latin1'))
   const answer = await connection.answer({ head: method === 'HEAD' })
   connection.socket.destroy()
   return answer

@@ -1,0 +1,393 @@
+import { once } from 'node:events'
+import { readdir, readlink } from 'node:fs/promises'
+import { request as httpRequest } from 'node:http'
+import type { IncomingMessage } from 'node:http'
+import { Readable } from 'node:stream'
+import t from 'tap'
+import type { Test } from 'tap'
+import type { ServerOptions } from '../../server.js'
+import { OciError } from '../../services/errors/oci-error.js'
+import type { ByteRange, StorageDriver } from '../../services/storage/driver.js'
+import { FilesystemDriver } from '../../services/storage/filesystem.js'
+import { MemoryDriver } from '../../services/storage/memory.js'
+import { startRegistry } from '../../testing.js'
+import type { TestRegistry } from '../../testing.js'
+import type { ErrorBody } from '../helpers/build.js'
+import { FaultDriver } from '../helpers/fault-driver.js'
+import { blob, image, sha256 } from '../helpers/images.js'
+import { RawConnection, rawRequest } from '../helpers/raw-http.js'
+import type { RawAnswer } from '../helpers/raw-http.js'
+
+const content = blob('0123456789')
+const BLOB = `/v2/team/app/blobs/${content.digest}`
+const CHUNKED = { 'transfer-encoding': 'chunked' }
+
+async function started (t: Test, options: ServerOptions = {}): Promise<TestRegistry> {
+  const registry = await startRegistry({ http: { relativeurls: true }, ...options })
+  t.teardown(async () => { await registry.close() })
+  return registry
+}
+
+async function opened (t: Test, { host }: TestRegistry): Promise<RawConnection> {
+  const connection = await RawConnection.open(host)
+  t.teardown(() => { connection.socket.destroy() })
+  return connection
+}
+
+async function push (t: Test, { url }: TestRegistry, bytes: Uint8Array = content.bytes): Promise<void> {
+  const answer = await fetch(`${url}/v2/team/app/blobs/uploads/?digest=${sha256(bytes)}`, { method: 'POST', body: bytes as Uint8Array<ArrayBuffer> })
+  t.equal(answer.status, 201)
+  await answer.arrayBuffer()
+}
+
+async function session ({ host }: TestRegistry): Promise<string> {
+  const { headers } = await rawRequest(host, 'POST', '/v2/team/app/blobs/uploads/', { 'content-length': '0' })
+  return headers.get('location') ?? ''
+}
+
+function head (method: string, path: string, headers: Record<string, string | number> = {}): string {
+  return `${method} ${path} HTTP/1.1\r\nhost: x\r\n${Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`
+}
+
+function chunk (text: string): string {
+  return `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`
+}
+
+/** Checks an error answer as it came over the wire, and returns its codes. */
+function codes (t: Test, { status, headers, body }: RawAnswer, expected: number): string[] {
+  t.equal(status, expected, body)
+  t.equal(headers.get('content-type'), 'application/json')
+  t.equal(headers.get('docker-distribution-api-version'), 'registry/2.0')
+  return (JSON.parse(body) as ErrorBody).errors.map(({ code }) => code)
+}
+
+/** The storages on which uploads are cut off. */
+const STORAGES: Array<[string, (t: Test) => Promise<StorageDriver>]> = [
+  ['memory', async () => new MemoryDriver()],
+  ['files', async t => await FilesystemDriver.open({ rootdirectory: t.testdir(), fsync: false })]
+]
+
+/** A registry that tells when the first bytes of an upload are on their way to storage. */
+async function observed (t: Test, driver: StorageDriver): Promise<{ registry: TestRegistry, written: Promise<void> }> {
+  const faulty = new FaultDriver(driver)
+  const written = new Promise<void>(resolve => {
+    faulty.before = ({ operation }) => { if (operation === 'writer.write') resolve() }
+  })
+  return { registry: await started(t, { instances: { driver: faulty } }), written }
+}
+
+const RAW_PATHS: Array<[string, number, string]> = [
+  ['/v2/../x', 404, 'NAME_INVALID'],
+  ['/v2/a/..%2f..%2fetc/manifests/x', 400, 'NAME_INVALID'],
+  ['/v2/a/../../etc/manifests/x', 400, 'NAME_INVALID'],
+  ['/v2/%2e%2e/manifests/x', 400, 'NAME_INVALID'],
+  ['/v2/a/./b/manifests/x', 400, 'NAME_INVALID'],
+  ['/v2/a%252Fb/tags/list', 400, 'NAME_INVALID'],
+  ['/v2/a%00b/tags/list', 400, 'NAME_INVALID'],
+  ['/v2/a%5Cb/tags/list', 400, 'NAME_INVALID'],
+  ['/v2/a/b%2Fmanifests%2Fx', 404, 'NAME_INVALID'],
+  ['/v2/a/manifests/b%2Fc', 404, 'NAME_INVALID'],
+  ['/v2/a/manifests/..%2f..%2fetc%2fpasswd', 404, 'NAME_INVALID'],
+  ['/v2/a/blobs/uploads/..%2f..', 404, 'NAME_INVALID'],
+  ['/v2/a/manifests/..', 404, 'MANIFEST_UNKNOWN'],
+  ['/v2/a/manifests/%2e%2e', 404, 'MANIFEST_UNKNOWN'],
+  ['/v2/a/blobs/..', 400, 'DIGEST_INVALID'],
+  ['/v2/a/blobs/uploads/..', 404, 'BLOB_UPLOAD_UNKNOWN'],
+  ['//v2/', 404, 'NAME_INVALID'],
+  ['/v2//', 404, 'NAME_INVALID'],
+  ['/v2/a/tags/%zz', 400, 'UNSUPPORTED'],
+  ['/v2/%/tags/list', 400, 'UNSUPPORTED'],
+  ['/v2/a%C3/tags/list', 400, 'UNSUPPORTED'],
+  ['/%', 400, 'UNSUPPORTED'],
+  ['/nowhere', 404, 'NAME_INVALID']
+]
+
+for (const [path, status, code] of RAW_PATHS) {
+  t.test(`the raw path ${path} is ${status} ${code} in the envelope (R-003, R-008)`, async t => {
+    const { host } = await started(t)
+    t.same(codes(t, await rawRequest(host, 'GET', path), status), [code])
+  })
+}
+
+t.test('an escaped slash in a name is a slash', async t => {
+  const registry = await started(t)
+  const { bytes, mediaType } = image('x', { layers: [], config: { mediaType: 'a/b', digest: content.digest, size: 10 } })
+  await push(t, registry)
+  const pushed = await rawRequest(registry.host, 'PUT', '/v2/team%2Fapp/manifests/1.0', { 'content-type': mediaType, 'content-length': String(bytes.length) }, bytes.toString())
+  t.equal(pushed.status, 201, pushed.body)
+  t.same(JSON.parse((await rawRequest(registry.host, 'GET', '/v2/team%2fapp/tags/list')).body), { name: 'team/app', tags: ['1.0'] })
+})
+
+t.test('no answer to HEAD has a byte of body: what follows is the next answer (R-005, R-006, R-018)', async t => {
+  const registry = await started(t)
+  await push(t, registry)
+  const connection = await opened(t, registry)
+  const paths = ['/v2/', '/v2', '/v2/_catalog', BLOB, `/v2/team/app/referrers/${content.digest}`, '/v2/team/app/tags/list', '/v2/team/app/manifests/1.0', '/v2/nowhere', `/v2/team/app/blobs/${sha256('x')}`, await session(registry), '/nowhere', '/v2/UPPER/tags/list']
+  for (const path of paths) {
+    connection.send(head('HEAD', path) + head('GET', BLOB))
+    const first = await connection.answer({ head: true })
+    t.ok([200, 204, 400, 404].includes(first.status), `${path} ${first.status}`)
+    const { status, body } = await connection.answer()
+    t.equal(status, 200, path)
+    t.equal(body, '0123456789', path)
+  }
+})
+
+t.test('pipelined requests are answered in order', async t => {
+  const registry = await started(t)
+  await push(t, registry)
+  const connection = await opened(t, registry)
+  const requests: Array<[string, number]> = [[BLOB, 200], ['/v2/nowhere', 404], ['/v2/', 200], ['/v2/UPPER/tags/list', 400], [BLOB, 200]]
+  connection.send(requests.map(([path]) => head('GET', path)).join(''))
+  for (const [path, status] of requests) t.equal((await connection.answer()).status, status, path)
+})
+
+t.test('a GET may have a body, and it is not taken for the next request', async t => {
+  const registry = await started(t)
+  await push(t, registry)
+  const connection = await opened(t, registry)
+  for (const path of [BLOB, '/v2/', '/v2/nowhere']) {
+    const status = path === '/v2/nowhere' ? 404 : 200
+    connection.send(head('GET', path, { 'content-length': 5, 'content-type': 'application/json' }) + 'GET /')
+    t.equal((await connection.answer()).status, status)
+    connection.send(head('GET', path, CHUNKED) + chunk('GET /') + chunk(''))
+    t.equal((await connection.answer()).status, status)
+  }
+  connection.send(head('GET', BLOB))
+  t.equal((await connection.answer()).body, '0123456789')
+})
+
+t.test('Expect: 100-continue is answered with 100 before the body is sent (R-016)', async t => {
+  const registry = await started(t)
+  const connection = await opened(t, registry)
+  connection.send(head('PUT', `${await session(registry)}?digest=${content.digest}`, { expect: '100-continue', 'content-length': 10 }))
+  t.equal((await connection.answer()).status, 100)
+  connection.send(content.bytes)
+  t.equal((await connection.answer()).status, 201)
+})
+
+t.test('a PATCH in chunked coding is taken as it comes, without type or length (R-025, R-091)', async t => {
+  const registry = await started(t)
+  const connection = await opened(t, registry)
+  connection.send(head('PATCH', await session(registry), CHUNKED))
+  for (const piece of ['0', '123', '456789', '']) connection.send(chunk(piece))
+  const patched = await connection.answer()
+  t.equal(patched.status, 202)
+  t.equal(patched.headers.get('range'), '0-9')
+  connection.send(head('PUT', `${patched.headers.get('location')}?digest=${content.digest}`, CHUNKED) + chunk(''))
+  t.equal((await connection.answer()).status, 201)
+})
+
+for (const [what, open] of STORAGES) {
+  for (const [how, cut] of [['reset', (connection: RawConnection) => { connection.abort() }], ['ended', (connection: RawConnection) => { connection.socket.end() }]] as const) {
+    t.test(`a PUT whose connection is ${how} halfway is not committed, its status is exact, and it can be finished, in ${what} (R-101, R-118)`, async t => {
+      const { registry, written } = await observed(t, await open(t))
+      const location = await session(registry)
+      const connection = await opened(t, registry)
+      connection.send(head('PUT', `${location}?digest=${content.digest}`, { 'content-length': 10 }) + '0123')
+      await written
+      cut(connection)
+      const state = await rawRequest(registry.host, 'GET', location)
+      t.equal(state.status, 204)
+      t.equal(state.headers.get('range'), '0-3')
+      t.equal((await rawRequest(registry.host, 'HEAD', BLOB)).status, 404)
+      const finished = await rawRequest(registry.host, 'PUT', `${state.headers.get('location')}?digest=${content.digest}`, { 'content-length': '6' }, '456789')
+      t.equal(finished.status, 201, finished.body)
+      t.equal((await rawRequest(registry.host, 'GET', BLOB)).body, '0123456789')
+    })
+
+    t.test(`a PATCH whose connection is ${how} leaves the session to the next connection at once, in ${what} (R-101, R-102)`, async t => {
+      const { registry, written } = await observed(t, await open(t))
+      const location = await session(registry)
+      const dead = await opened(t, registry)
+      dead.send(head('PATCH', location, CHUNKED) + chunk('0123') + '100\r\n')
+      await written
+      cut(dead)
+      const patched = await rawRequest(registry.host, 'PATCH', location.replace(/\.0$/, '.4'), { 'content-length': '6', 'content-range': '4-9' }, '456789')
+      t.equal(patched.status, 202, patched.body)
+      t.equal(patched.headers.get('range'), '0-9')
+      const finished = await rawRequest(registry.host, 'PUT', `${patched.headers.get('location')}?digest=${content.digest}`, { 'content-length': '0' })
+      t.equal(finished.status, 201, finished.body)
+    })
+  }
+
+  t.test(`a POST of a whole blob cut off halfway leaves no blob, in ${what} (R-084)`, async t => {
+    const { registry, written } = await observed(t, await open(t))
+    const connection = await opened(t, registry)
+    connection.send(head('POST', `/v2/team/app/blobs/uploads/?digest=${content.digest}`, { 'content-length': 10 }) + '0123')
+    await written
+    connection.abort()
+    t.equal((await rawRequest(registry.host, 'HEAD', BLOB)).status, 404)
+    await push(t, registry)
+    t.equal((await rawRequest(registry.host, 'GET', BLOB)).body, '0123456789')
+  })
+}
+
+const REFUSED: Array<[string, string, string, Record<string, string>, number]> = [
+  ['an unknown session', 'PATCH', '/v2/team/app/blobs/uploads/00000000-0000-4000-8000-000000000000', {}, 404],
+  ['a wrong Content-Range', 'PATCH', '', { 'content-range': '7-9' }, 416],
+  ['a name that is none', 'PUT', '/v2/UPPER/manifests/1.0', {}, 400],
+  ['a wrong method', 'POST', '/v2/team/app/manifests/1.0', {}, 405],
+  ['no path of ours', 'PUT', '/nowhere', {}, 404]
+]
+
+for (const [why, method, path, headers, status] of REFUSED) {
+  t.test(`a refusal because of ${why} reaches a client that is still sending, and its connection lives on (R-017)`, async t => {
+    const registry = await started(t)
+    await push(t, registry)
+    const url = path === '' ? await session(registry) : path
+    for (const [framing, rest] of [[{ 'content-length': 20 }, 'x'.repeat(10)], [CHUNKED, chunk('x'.repeat(10)) + chunk('')]] as const) {
+      const connection = await opened(t, registry)
+      connection.send(head(method, url, { ...headers, ...framing }) + (rest.startsWith('x') ? 'x'.repeat(10) : chunk('x')))
+      t.equal((await connection.answer()).status, status)
+      connection.send(rest + head('GET', BLOB))
+      t.equal((await connection.answer()).body, '0123456789')
+    }
+  })
+}
+
+t.test('a 401 reaches a client that is still sending, and its connection lives on (R-017, R-247)', async t => {
+  const authorize = (): never => { throw new OciError('UNAUTHORIZED', { headers: { 'www-authenticate': 'Basic realm="x"' } }) }
+  const registry = await started(t, { instances: { accessController: { authorize } } })
+  const connection = await opened(t, registry)
+  for (const [method, path] of [['POST', `/v2/team/app/blobs/uploads/?digest=${content.digest}`], ['PUT', '/v2/team/app/manifests/1.0']] as const) {
+    connection.send(head(method, path, { 'content-length': 10 }) + '01234')
+    const refused = await connection.answer()
+    t.same(codes(t, refused, 401), ['UNAUTHORIZED'])
+    t.equal(refused.headers.get('www-authenticate'), 'Basic realm="x"')
+    connection.send('56789')
+  }
+  connection.send(head('GET', '/v2/'))
+  t.equal((await connection.answer()).status, 401)
+})
+
+for (const path of ['/v2/team/app/blobs/uploads/00000000-0000-4000-8000-000000000000', '/v2/nowhere', '/nowhere']) {
+  t.test(`an endless body to ${path.slice(0, 24)} is cut off after a bound (R-017)`, async t => {
+    const registry = await started(t)
+    const connection = await opened(t, registry)
+    // An event of its own: `once` would reject with the reset that is hoped for.
+    const closed = new Promise<void>(resolve => { connection.socket.once('close', () => { resolve() }) })
+    const piece = chunk('x'.repeat(64 * 1024))
+    connection.send(head('PATCH', path, CHUNKED) + piece)
+    t.equal((await connection.answer()).status, 404)
+    // More is sent than the server reads, because the buffers of two sockets lie between.
+    let left = 64 * 1024 * 1024
+    while (!connection.socket.destroyed && left > 0) {
+      left -= piece.length
+      if (!connection.socket.write(piece)) {
+        await Promise.race([closed, new Promise<void>(resolve => { connection.socket.once('drain', () => { resolve() }) })])
+      }
+    }
+    t.ok(left > 0, 'the connection was cut')
+    t.equal((await rawRequest(registry.host, 'GET', '/v2/')).status, 200)
+  })
+}
+
+t.test('a manifest that says it is too large is refused before it is sent (R-017, R-178)', async t => {
+  const connection = await opened(t, await started(t))
+  connection.send(head('PUT', '/v2/team/app/manifests/1.0', { 'content-length': 4 * 1024 * 1024 + 1 }))
+  t.same(codes(t, await connection.answer(), 413), ['MANIFEST_INVALID'])
+})
+
+t.test('a client that reads only after it has sent all of a body that was refused still gets its answer (R-017)', async t => {
+  const registry = await started(t)
+  const connection = await opened(t, registry)
+  connection.socket.pause()
+  const size = 3 * 1024 * 1024
+  connection.send(head('PUT', '/v2/nowhere', { 'content-length': size }))
+  await new Promise<void>(resolve => { connection.socket.write('x'.repeat(size), () => { resolve() }) })
+  connection.socket.resume()
+  t.same(codes(t, await connection.answer(), 404), ['NAME_INVALID'])
+  connection.send(head('GET', '/v2/'))
+  t.equal((await connection.answer()).status, 200)
+})
+
+t.test('64 connections at once, each for one request, are all served', async t => {
+  const registry = await started(t)
+  await push(t, registry)
+  const answers = await Promise.all(Array.from({ length: 64 }, async () => await rawRequest(registry.host, 'GET', BLOB)))
+  for (const { status, body, headers } of answers) {
+    t.equal(status, 200)
+    t.equal(body, '0123456789')
+    t.equal(headers.get('connection'), 'close')
+  }
+})
+
+t.test('64 uploads at once are all stored', async t => {
+  const registry = await started(t)
+  await Promise.all(Array.from({ length: 64 }, async (_, i) => {
+    const { bytes, digest } = blob(`upload ${i}`)
+    const location = await session(registry)
+    const { status } = await rawRequest(registry.host, 'PUT', `${location}?digest=${digest}`, { 'content-length': String(bytes.length) }, bytes.toString())
+    t.equal(status, 201)
+    t.equal((await rawRequest(registry.host, 'GET', `/v2/team/app/blobs/${digest}`)).body, `upload ${i}`)
+  }))
+})
+
+t.test('an Authorization header of 32 KiB reaches the access controller', async t => {
+  const token = `Bearer ${'x'.repeat(32 * 1024)}`
+  let seen: string | undefined
+  const registry = await started(t, { instances: { accessController: { authorize: ({ authorization }) => { seen = authorization; return {} } } } })
+  t.equal((await rawRequest(registry.host, 'GET', '/v2/', { authorization: token })).status, 200)
+  t.equal(seen, token)
+})
+
+/** Remembers the streams it hands out; `spoil` makes one fail after its first bytes. */
+class StreamDriver extends FaultDriver {
+  readonly streams: Readable[] = []
+  spoil = false
+
+  override async createReadStream (path: string, range?: ByteRange): Promise<Readable> {
+    const stream = await super.createReadStream(path, range)
+    this.streams.push(stream)
+    if (!this.spoil) return stream
+    return Readable.from((async function * () {
+      yield Buffer.from('01')
+      throw new Error('disk failure')
+    })(), { objectMode: false })
+  }
+}
+
+t.test('a download that fails halfway is cut, never ended as if it were whole', async t => {
+  const driver = new StreamDriver(new MemoryDriver())
+  const registry = await started(t, { instances: { driver } })
+  await push(t, registry)
+  driver.spoil = true
+  const connection = await opened(t, registry)
+  connection.send(head('GET', BLOB))
+  await t.rejects(connection.answer(), { message: /connection closed/ })
+  t.equal((await rawRequest(registry.host, 'GET', '/v2/')).status, 200)
+})
+
+/** Files below a directory that this process holds open. */
+async function openFiles (directory: string): Promise<string[]> {
+  const links = await Promise.all((await readdir('/proc/self/fd')).map(async fd => await readlink(`/proc/self/fd/${fd}`).catch(() => '')))
+  return links.filter(link => link.startsWith(directory))
+}
+
+t.test('200 downloads that are cut off leave no file open (R-071)', { skip: process.platform !== 'linux' && 'needs /proc' }, async t => {
+  const directory = t.testdir()
+  const driver = new StreamDriver(await FilesystemDriver.open({ rootdirectory: directory, fsync: false }))
+  const registry = await started(t, { instances: { driver } })
+  const bytes = Buffer.alloc(8 * 1024 * 1024, 'x')
+  await push(t, registry, bytes)
+  t.same(await openFiles(directory), [])
+  const url = `${registry.url}/v2/team/app/blobs/${sha256(bytes)}`
+  let mostOpen = 0
+  for (let round = 0; round < 10; round++) {
+    await Promise.all(Array.from({ length: 20 }, async (_, i) => {
+      const request = httpRequest(url, { agent: false, headers: i % 2 === 0 ? {} : { range: `bytes=${i}-` } }).end()
+      const [answer] = await once(request, 'response') as [IncomingMessage]
+      t.equal(answer.statusCode, i % 2 === 0 ? 200 : 206)
+      await once(answer, 'data')
+      mostOpen = Math.max(mostOpen, (await openFiles(directory)).length)
+      const closed = once(request, 'close')
+      request.destroy()
+      await closed
+    }))
+  }
+  t.equal(driver.streams.length, 200)
+  t.ok(mostOpen > 0, 'files are open while they are sent')
+  await Promise.all(driver.streams.map(async stream => stream.closed || await once(stream, 'close')))
+  t.same(await openFiles(directory), [])
+})
