@@ -2,7 +2,7 @@ import neostandard from 'neostandard'
 import tseslint from 'typescript-eslint'
 
 export default [
-  { ignores: ['dist/**', 'data/**', '.tap/**', 'coverage/**'] },
+  { ignores: ['dist/**', 'test/types/**', 'data/**', '.tap/**', 'coverage/**'] },
   ...neostandard({ ts: true }),
   {
     files: ['**/*.ts'],

@@ -8,6 +8,7 @@ import type { Manifest } from '../helpers/images.js'
 
 // Each race is run this many times: what goes wrong once in a hundred is wrong.
 const ROUNDS = 200
+t.setTimeout(300_000)
 
 const STORAGES: Record<string, (t: Test) => NonNullable<RegistryOptions['storage']>> = {
   inmemory: () => ({ inmemory: {}, delete: { enabled: true } }),
