@@ -22,8 +22,9 @@ export async function serve (file: string | undefined): Promise<void> {
   const address = parseAddress(config.http.addr)
   const logger = createLogger(config.log)
   const app = buildServer({ ...config, logger })
-  await listen(app, address, url => `oci-registry listens on ${url}, data in ${dataLocation(config)}`)
+  // Before it listens: a signal may come as soon as somebody can know that it does.
   stopOnSignal(app, logger, parseDuration(config.http.draintimeout, 'http.draintimeout'))
+  await listen(app, address, url => `oci-registry listens on ${url}, data in ${dataLocation(config)}`)
 }
 
 async function listen (app: FastifyInstance, { host, port }: ListenAddress, listenTextResolver: (url: string) => string): Promise<void> {
