@@ -1,11 +1,14 @@
 import { randomUUID } from 'node:crypto'
+import { close, fstat, open as openCallback } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import { access, constants, mkdir, open, readFile, readdir, rename, rm, stat, unlink } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import type { Readable } from 'node:stream'
+import { promisify } from 'node:util'
 import { ConfigError } from '../errors/config-error.js'
 import { DriverError } from '../errors/driver-error.js'
 import type { ByteRange, FileInfo, FileWriter, StorageDriver, WriteOptions } from './driver.js'
+import { FileStream } from './file-stream.js'
 import { filesystemError } from './filesystem-error.js'
 import { FilesystemWriter } from './filesystem-writer.js'
 
@@ -16,7 +19,10 @@ export interface FilesystemOptions {
   readonly fsync?: boolean
 }
 
-const READ_CHUNK = 256 * 1024
+const openFile = promisify(openCallback)
+const closeFile = promisify(close)
+const fileStatus = promisify(fstat)
+
 // A temporary file lies beside its target, so that the rename stays in one file system. No name of the layout begins
 // with a dot, so what a crash leaves behind is never listed.
 const TEMPORARY_PREFIX = '.tmp-'
@@ -82,14 +88,15 @@ export class FilesystemDriver implements StorageDriver {
 
   async createReadStream (path: string, range?: ByteRange): Promise<Readable> {
     return await this.#run(path, async () => {
-      const handle = await open(this.#file(path))
+      const fd = await openFile(this.#file(path), 'r')
       try {
-        if ((await handle.stat()).isDirectory()) throw new Error('is a directory')
+        const { size, isFile } = await fileStatus(fd).then(status => ({ size: status.size, isFile: status.isFile() }))
+        if (!isFile) throw new Error('is not a file')
+        return new FileStream(fd, { start: range?.start ?? 0, end: Math.min(range?.end ?? Infinity, size - 1) })
       } catch (error) {
-        await handle.close()
+        await closeFile(fd)
         throw error
       }
-      return handle.createReadStream({ highWaterMark: READ_CHUNK, ...range })
     })
   }
 
