@@ -3,6 +3,7 @@ import type { FastifyReply } from 'fastify'
 import { resource } from '../plugins/routing.js'
 import { deleteBlob, getBlob } from '../schemas/blob-routes.js'
 import { OciError } from '../services/errors/oci-error.js'
+import { IMMUTABLE } from '../services/http/caching.js'
 import { multipartRanges } from '../services/http/multipart.js'
 import { decideRange, matchesEtag } from '../services/http/range.js'
 import { parseDigest } from '../services/reference/reference.js'
@@ -72,7 +73,7 @@ function describe (reply: FastifyReply, digest: Digest): void {
   reply
     .header('docker-content-digest', digest)
     .header('etag', `"${digest}"`)
-    .header('cache-control', 'max-age=31536000, immutable')
+    .header('cache-control', IMMUTABLE)
     .header('accept-ranges', 'bytes')
 }
 

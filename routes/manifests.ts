@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { resource } from '../plugins/routing.js'
 import { deleteManifest, getManifest, putManifest } from '../schemas/manifest-routes.js'
 import { OciError } from '../services/errors/oci-error.js'
+import { IMMUTABLE } from '../services/http/caching.js'
 import { matchesEtag } from '../services/http/range.js'
 import { readLimited } from '../services/http/read-limited.js'
 import { isTag, parseReference, parseTag } from '../services/reference/reference.js'
@@ -59,7 +60,11 @@ export default async function manifestRoutes (fastify: RouteScope, { locations }
 /** GET and HEAD. The stored media type is served whatever Accept says: a manifest that exists is a 200 (R-148). */
 async function pull ({ params, headers, method, oci: { repository } }: FastifyRequest<ManifestRequest>, reply: FastifyReply): Promise<FastifyReply> {
   const { descriptor, bytes } = await repository.manifests.get(existingReference(params.reference))
-  reply.header('docker-content-digest', descriptor.digest).header('etag', `"${descriptor.digest}"`)
+  reply
+    .header('docker-content-digest', descriptor.digest)
+    .header('etag', `"${descriptor.digest}"`)
+    // R-150: what a digest names never changes; a tag may point elsewhere a moment later.
+    .header('cache-control', params.reference.includes(':') ? IMMUTABLE : 'no-cache')
   if (matchesEtag(headers['if-none-match'], descriptor.digest)) return reply.code(304).send()
   reply.header('content-type', descriptor.mediaType).header('content-length', descriptor.size)
   return method === 'HEAD' ? reply.send() : reply.send(bytes)

@@ -1,73 +1,10 @@
-import { execFile } from 'node:child_process'
-import { accessSync, constants } from 'node:fs'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { delimiter, join } from 'node:path'
-import { promisify } from 'node:util'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import t from 'tap'
 import type { Test } from 'tap'
 import { OCI_INDEX, OCI_MANIFEST } from '../../schemas/media-types.js'
-import { ociLayoutDigests, writeOciLayout } from '../helpers/oci-layout.js'
-import type { OciLayout } from '../helpers/oci-layout.js'
-import { startProduct } from '../helpers/product.js'
-import type { Product } from '../helpers/product.js'
-
-const run = promisify(execFile)
-const LAYER_BYTES = 3.5 * 1024 * 1024
-
-/** Skips aloud where a client is not installed; in CI the test runs, and fails, without it. */
-function needs (...clients: string[]): { skip?: string } {
-  const missing = clients.find(client => !isOnPath(client))
-  return missing === undefined || process.env['CI'] === 'true' ? {} : { skip: `${missing} is not on PATH` }
-}
-
-function isOnPath (command: string): boolean {
-  return (process.env['PATH'] ?? '').split(delimiter).some(directory => {
-    try {
-      accessSync(join(directory, command), constants.X_OK)
-      return true
-    } catch {
-      return false
-    }
-  })
-}
-
-/** Runs a client; when it fails, the error says what it printed. */
-async function client (command: string, ...args: string[]): Promise<string> {
-  const { stdout } = await run(command, args, { maxBuffer: 16 * 1024 * 1024 })
-  return stdout
-}
-
-async function skopeo (command: string, ...args: string[]): Promise<string> {
-  return await client('skopeo', '--insecure-policy', command, ...args)
-}
-
-interface Pushed { readonly product: Product, readonly layout: OciLayout, readonly source: string, readonly directory: string }
-
-/** A registry into which skopeo pushed an image for two platforms as team/app:1.0. */
-async function pushedBySkopeo (t: Test): Promise<Pushed> {
-  const directory = t.testdir({ source: {} })
-  const source = join(directory, 'source')
-  const layout = await writeOciLayout(source, { tag: '1.0', architectures: ['amd64', 'arm64'], layerBytes: LAYER_BYTES })
-  const product = await startProduct(t, directory)
-  await skopeo('copy', '--all', '--dest-tls-verify=false', `oci:${source}:1.0`, `docker://${product.host}/team/app:1.0`)
-  return { product, layout, source, directory }
-}
-
-/** Digest and media type of a manifest as the registry tells them; undefined when it has none. */
-async function stored ({ url }: Product, name: string, reference: string): Promise<{ digest: string | null, mediaType: string | null } | undefined> {
-  const { status, headers } = await fetch(`${url}/v2/${name}/manifests/${reference}`, {
-    method: 'HEAD', headers: { accept: `${OCI_INDEX}, ${OCI_MANIFEST}` }
-  })
-  return status === 404 ? undefined : { digest: headers.get('docker-content-digest'), mediaType: headers.get('content-type') }
-}
-
-/** Stops the registry and says how often it answered such a request, by its own log. */
-async function answered (product: Product, method: string, url: RegExp, status: number): Promise<number> {
-  await product.stop()
-  const { stderr: log } = await product.ended
-  return log.split('\n').filter(line => line.includes(`method="${method}"`) && line.includes(`status=${status}`) && url.test(line)).length
-}
+import { answered, client, needs, pushedBySkopeo, shortDirectory, skopeo, stored } from '../helpers/clients.js'
+import { ociLayoutDigests } from '../helpers/oci-layout.js'
 
 t.test('skopeo pushes an image for two platforms', needs('skopeo'), async t => {
   const { product, layout } = await pushedBySkopeo(t)
@@ -121,21 +58,17 @@ t.test('skopeo deletes what it pushed', needs('skopeo'), async t => {
   await t.rejects(skopeo('inspect', '--tls-verify=false', `docker://${product.host}/team/app:1.0`), /manifest unknown/)
 })
 
-/** A podman with a storage of its own, removed with the test. */
-async function podmanFor (t: Test): Promise<(...args: string[]) => Promise<string>> {
-  // Not below the test's own directory: podman wants short paths.
-  const home = await mkdtemp(join(tmpdir(), 'podman-'))
+/** podman or buildah with a storage of its own, removed with the test. */
+async function containersClient (t: Test, command: 'podman' | 'buildah'): Promise<(...args: string[]) => Promise<string>> {
+  const home = await shortDirectory(t, command)
   const global = ['--root', join(home, 'root'), '--runroot', join(home, 'run'), '--storage-driver', 'vfs']
-  t.teardown(async () => {
-    await client('podman', ...global, 'rmi', '--all', '--force').catch(() => {})
-    await rm(home, { recursive: true, force: true })
-  })
-  return async (...args) => await client('podman', ...global, ...args)
+  t.teardown(async () => { await client(command, ...global, 'rmi', '--all', '--force').catch(() => {}) })
+  return async (...args) => await client(command, ...global, ...args)
 }
 
 t.test('podman pulls, pushes and pulls again what it pushed', needs('skopeo', 'podman'), async t => {
   const { product, directory } = await pushedBySkopeo(t)
-  const podman = await podmanFor(t)
+  const podman = await containersClient(t, 'podman')
   const pulled = `${product.host}/team/app:1.0`
   const pushed = `${product.host}/team/pushed:2.0`
   await podman('pull', '--tls-verify=false', pulled)
@@ -151,4 +84,16 @@ t.test('podman pulls, pushes and pulls again what it pushed', needs('skopeo', 'p
   await podman('pull', '--tls-verify=false', pushed)
   t.equal((await podman('image', 'inspect', '--format', '{{.Digest}}', pushed)).trim(), digest)
   t.equal(await podman('image', 'inspect', '--format', '{{.Id}}', pushed), id)
+})
+
+t.test('buildah builds on what it pulls, pushes it, and deletes nothing of the base', needs('skopeo', 'buildah'), async t => {
+  const { product, layout } = await pushedBySkopeo(t)
+  const buildah = await containersClient(t, 'buildah')
+  const base = `${product.host}/team/app:1.0`
+  const container = (await buildah('from', '--tls-verify=false', base)).trim()
+  await buildah('config', '--label', 'built=yes', container)
+  await buildah('commit', '--tls-verify=false', container, `docker://${product.host}/team/built:1.0`)
+  const inspected = JSON.parse(await skopeo('inspect', '--tls-verify=false', `docker://${product.host}/team/built:1.0`)) as object
+  t.match(inspected, { Labels: { built: 'yes' } })
+  t.equal((await stored(product, 'team/app', '1.0'))?.digest, layout.index.digest)
 })

@@ -144,7 +144,7 @@ t.test('If-None-Match with the entity tag is 304 without a body (R-018, R-149)',
       const response = await app.inject({ method, url: '/v2/team/app/manifests/1.0', headers: { 'if-none-match': condition } })
       t.equal(response.statusCode, 304, condition)
       t.equal(response.body, '')
-      t.same(ownHeaders(response), { etag: `"${digest}"`, 'docker-content-digest': digest, 'docker-distribution-api-version': 'registry/2.0' })
+      t.same(ownHeaders(response), { 'cache-control': 'no-cache', etag: `"${digest}"`, 'docker-content-digest': digest, 'docker-distribution-api-version': 'registry/2.0' })
     }
   }
   const changed = await app.inject({ url: '/v2/team/app/manifests/1.0', headers: { 'if-none-match': `"${sha256('x')}", "y"` } })

@@ -94,11 +94,12 @@ export function registryBehaviour (t: Test, title: string, make: (t: Test) => Pr
         const pulled = await app.inject({ url })
         t.equal(pulled.statusCode, 200)
         t.same(pulled.rawPayload, manifest.bytes)
-        t.same(ownHeaders(pulled), headers)
+        const caching = { 'cache-control': url.includes(':') ? 'max-age=31536000, immutable' : 'no-cache' }
+        t.same(ownHeaders(pulled), { ...headers, ...caching })
         const head = await app.inject({ method: 'HEAD', url })
         t.equal(head.statusCode, 200)
         t.equal(head.rawPayload.length, 0)
-        t.same(ownHeaders(head), headers)
+        t.same(ownHeaders(head), { ...headers, ...caching })
       }
     })
 

@@ -1,0 +1,84 @@
+import { spawn } from 'node:child_process'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import type { Test } from 'tap'
+import { answered, client, needs, pushedBySkopeo, shortDirectory, stored } from '../helpers/clients.js'
+
+type Run = (...args: string[]) => Promise<string>
+
+/** A daemon needs root; where the tests run without, these are skipped aloud. */
+function needsRoot (...clients: string[]): { skip?: string } {
+  return process.getuid?.() === 0 ? needs(...clients) : { skip: 'needs root' }
+}
+
+/** Starts a daemon and resolves when it has said that it is ready. Stopped with the test. */
+async function startDaemon (t: Test, command: string, args: readonly string[], ready: RegExp): Promise<void> {
+  const daemon = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'] })
+  const ended = new Promise<void>((resolve, reject) => { daemon.once('exit', () => { resolve() }).once('error', reject) })
+  t.teardown(async () => {
+    daemon.kill('SIGTERM')
+    await ended
+  })
+  let log = ''
+  await new Promise<void>((resolve, reject) => {
+    // Read to its end: a daemon whose log nobody takes stops.
+    daemon.stderr.setEncoding('utf8').on('data', (text: string) => {
+      log += text
+      if (ready.test(log)) resolve()
+    })
+    ended.then(() => { reject(new Error(`${command} did not start:\n${log}`)) }, reject)
+  })
+}
+
+async function dockerFor (t: Test, registry: string): Promise<Run> {
+  const home = await shortDirectory(t, 'docker')
+  const socket = `unix://${join(home, 'docker.sock')}`
+  await startDaemon(t, 'dockerd', [
+    '--iptables=false', '--bridge=none', '--storage-driver=vfs', '--host', socket, '--insecure-registry', registry,
+    '--data-root', join(home, 'data'), '--exec-root', join(home, 'exec'), '--pidfile', join(home, 'pid')
+  ], /API listen on/)
+  return async (...args) => await client('docker', '--host', socket, ...args)
+}
+
+async function ctrFor (t: Test): Promise<Run> {
+  const home = await shortDirectory(t, 'ctr')
+  const address = join(home, 'containerd.sock')
+  const config = join(home, 'config.toml')
+  // Only what images need: no CRI, no snapshotter that wants a file system of its own.
+  await writeFile(config, 'version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.zfs"]\n')
+  await startDaemon(t, 'containerd', ['--config', config, '--address', address, '--root', join(home, 'root'), '--state', join(home, 'state')], /containerd successfully booted/)
+  return async (...args) => await client('ctr', '--address', address, 'images', ...args)
+}
+
+t.test('docker pulls, pushes, mounts between repositories and pulls all tags', needsRoot('skopeo', 'dockerd', 'docker'), async t => {
+  const { product } = await pushedBySkopeo(t)
+  const docker = await dockerFor(t, product.host)
+  const [pulled, pushed, mounted] = ['team/app:1.0', 'team/pushed:2.0', 'other/mounted:2.0'].map(name => `${product.host}/${name}`) as [string, string, string]
+  await docker('pull', '--platform', 'linux/amd64', pulled)
+  for (const name of [pushed, mounted]) {
+    await docker('tag', pulled, name)
+    await docker('push', name)
+  }
+  const digest = (await stored(product, 'team/pushed', '2.0'))?.digest
+  t.match(digest, /^sha256:/)
+  t.equal((await stored(product, 'other/mounted', '2.0'))?.digest, digest)
+
+  const id = await docker('image', 'inspect', '--format', '{{.Id}}', pushed)
+  await docker('rmi', '--force', ...(await docker('images', '--quiet', '--no-trunc')).trim().split('\n').slice(0, 1))
+  await docker('pull', '--all-tags', `${product.host}/team/pushed`)
+  t.equal(await docker('image', 'inspect', '--format', '{{.Id}}', pushed), id)
+  await t.rejects(docker('pull', `${product.host}/team/pushed:absent`), /manifest unknown|not found/)
+  t.ok(await answered(product, 'POST', /other\/mounted\/blobs\/uploads\/\?[^"]*mount=/, 201) > 0, 'a layer was mounted')
+})
+
+t.test('containerd pulls an image for all platforms, and pushes it', needsRoot('skopeo', 'containerd', 'ctr'), async t => {
+  const { product, layout } = await pushedBySkopeo(t)
+  const ctr = await ctrFor(t)
+  const [pulled, pushed] = ['team/app:1.0', 'team/ctr:2.0'].map(name => `${product.host}/${name}`) as [string, string]
+  await ctr('pull', '--plain-http', '--all-platforms', '--snapshotter', 'native', pulled)
+  await ctr('tag', pulled, pushed)
+  await ctr('push', '--plain-http', pushed)
+  t.equal((await stored(product, 'team/ctr', '2.0'))?.digest, layout.index.digest)
+  for (const { digest } of layout.manifests) t.equal((await stored(product, 'team/ctr', digest))?.digest, digest)
+})
