@@ -122,7 +122,7 @@ t.test('the base asks for credentials and nothing more, and so says who is let i
   }
 })
 
-t.test('the catalog needs registry:catalog:* (R-239)', async t => {
+t.test('the catalog needs registry:catalog:* (R-239, R-240)', async t => {
   const { app, controller } = await controlled(t)
   for (const method of ['GET', 'HEAD'] as const) {
     controller.asked.length = 0
