@@ -1,6 +1,5 @@
 import type { Readable } from 'node:stream'
 import type { FastifyReply } from 'fastify'
-import { resource } from '../plugins/routing.js'
 import { deleteBlob, getBlob } from '../schemas/blob-routes.js'
 import { OciError } from '../services/errors/oci-error.js'
 import { IMMUTABLE } from '../services/http/caching.js'
@@ -9,6 +8,7 @@ import { decideRange, matchesEtag } from '../services/http/range.js'
 import { parseDigest } from '../services/reference/reference.js'
 import type { Digest } from '../services/reference/reference.js'
 import type { ByteRange } from '../services/storage/driver.js'
+import { resource } from './resource.js'
 import type { RouteScope } from './types.js'
 
 const OCTETS = { 'content-type': 'application/octet-stream' }

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { resource } from '../plugins/routing.js'
 import { getExtensions } from '../schemas/listing-routes.js'
+import { resource } from './resource.js'
 import type { RouteOptions, RouteScope } from './types.js'
 
 /** `_oci/ext/discover`, for the registry and for each repository: which extensions there are (R-241). */

@@ -1,5 +1,4 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { resource } from '../plugins/routing.js'
 import { deleteManifest, getManifest, putManifest } from '../schemas/manifest-routes.js'
 import { OciError } from '../services/errors/oci-error.js'
 import { IMMUTABLE } from '../services/http/caching.js'
@@ -9,6 +8,7 @@ import { isTag, parseReference, parseTag } from '../services/reference/reference
 import type { Reference, Tag } from '../services/reference/reference.js'
 import { MAX_MANIFEST_BYTES } from '../services/registry/manifest-contents.js'
 import { bodyOf, closeSignal, declaredLength } from './request.js'
+import { resource } from './resource.js'
 import type { RouteOptions, RouteScope } from './types.js'
 
 /** Tags one push may set; the spec wants at least ten. */

@@ -1,8 +1,8 @@
-import { resource } from '../plugins/routing.js'
 import { getReferrers } from '../schemas/listing-routes.js'
 import { OCI_INDEX } from '../schemas/media-types.js'
 import { parseDigest } from '../services/reference/reference.js'
 import type { ReferrerDescriptor } from '../services/registry/types.js'
+import { resource } from './resource.js'
 import type { RouteOptions, RouteScope } from './types.js'
 
 /** Clients read at most 4 MiB of an answer; what is left for its frame is more than it needs. */

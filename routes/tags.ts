@@ -1,6 +1,6 @@
-import { resource } from '../plugins/routing.js'
 import { getTags } from '../schemas/listing-routes.js'
 import { nextLink, parsePagination } from '../services/http/pagination.js'
+import { resource } from './resource.js'
 import type { RouteOptions, RouteScope } from './types.js'
 
 /** `GET /v2/<name>/tags/list` (end-8). Without `n` the list is whole, because many clients follow no Link (R-209). */

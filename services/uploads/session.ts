@@ -8,7 +8,7 @@ import type { FileWriter, StorageDriver } from '../storage/driver.js'
 import { RunningDigests, digestFile, readDigests, writeDigests } from './digests.js'
 import type { DigestsAt } from './digests.js'
 import type { UploadLease } from './locks.js'
-import { receive } from '../http/receive.js'
+import { ClientAborted, receive } from '../http/receive.js'
 
 export interface UploadSessionParts {
   readonly id: string
@@ -58,8 +58,9 @@ export class UploadSession implements AsyncDisposable {
   }
 
   /**
-   * Appends a request body. With `length` the body must have exactly that many bytes, or all of it is taken back.
-   * When the client goes away the bytes that arrived stay.
+   * Appends a request body. With `length` the body must have exactly that many bytes. When the client goes away the
+   * bytes that arrived stay; when anything else goes wrong all of the body is taken back, which also gives a full disk
+   * its space again.
    *
    * @throws {OciError} SIZE_INVALID (R-096), RANGE_INVALID when another request took the session over
    */
@@ -74,10 +75,10 @@ export class UploadSession implements AsyncDisposable {
       })
       if (length !== undefined && writer.size - start !== length) throw new OciError('SIZE_INVALID')
     } catch (error) {
-      if (OciError.is(error)) await this.#rollBack(start)
       if (lease.signal.aborted) {
         throw new OciError('RANGE_INVALID', { detail: 'another request took over this upload', cause: error })
       }
+      if (!(error instanceof ClientAborted)) await this.#rollBack(start)
       throw error
     }
   }
