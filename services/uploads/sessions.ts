@@ -39,8 +39,8 @@ export class UploadSessions {
     const running = new RunningDigests(sha512 ? ['sha512'] : [])
     try {
       await this.#driver.write(uploadStartedAtPath(name, id), Buffer.from(startedAt(new Date())))
-      const writer = await this.#driver.openWriter(uploadDataPath(name, id))
       if (sha512) await writeDigests(this.#driver, uploadDigestsPath(name, id), running.current())
+      const writer = await this.#driver.openWriter(uploadDataPath(name, id))
       return this.#session({ id, name, writer, lease, running })
     } catch (error) {
       lease.release()
@@ -52,10 +52,12 @@ export class UploadSessions {
   /** Waits for the session's lock and opens it where it stands. @throws {OciError} BLOB_UPLOAD_UNKNOWN */
   async resume (name: RepositoryName, id: string, signal: AbortSignal): Promise<UploadSession> {
     const lease = await this.#locks.acquire(uploadPath(name, id), signal)
+    let writer: FileWriter | undefined
     try {
-      const writer = await this.#open(name, id)
+      writer = await this.#open(name, id)
       return this.#session({ id, name, writer, lease, running: await this.#digests(name, id, writer.size) })
     } catch (error) {
+      await writer?.close().catch(() => {})
       lease.release()
       throw error
     }
