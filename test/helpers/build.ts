@@ -1,4 +1,7 @@
-import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify'
 import Fastify from 'fastify'
 import type { Test } from 'tap'
 import { registry } from '../../registry.js'
@@ -6,13 +9,55 @@ import type { RegistryOptions } from '../../registry.js'
 
 export const IN_MEMORY: RegistryOptions = { storage: { inmemory: {}, delete: { enabled: true } }, http: { relativeurls: true } }
 
-/** A bare Fastify with the registry in it, closed with the test: for `inject`. In memory, deletes allowed, relative Locations. */
-export async function build (t: Test, options: RegistryOptions & { prefix?: string } = IN_MEMORY): Promise<FastifyInstance> {
+/**
+ * Where the tests of the routes run, when they do not say so themselves: `test/routes/on-*.test.ts` run all of them
+ * again in another place.
+ */
+export type Place = 'root' | 'filesystem' | 'prefix' | 'twice'
+let place: Place = 'root'
+
+export function runIn (other: Place): void {
+  place = other
+}
+
+/**
+ * A bare Fastify with the registry in it, closed with the test: for `inject`. Without options in memory, deletes
+ * allowed, relative Locations; and in another place if the tests are run there.
+ */
+export async function build (t: Test, options?: RegistryOptions & { prefix?: string }): Promise<FastifyInstance> {
   const app = Fastify()
   t.teardown(async () => { await app.close() })
-  await app.register(registry, options)
+  if (options !== undefined || place === 'root') {
+    await app.register(registry, options ?? IN_MEMORY)
+    await app.ready()
+    return app
+  }
+  if (place === 'twice') await app.register(registry, { ...IN_MEMORY, prefix: '/other' })
+  const prefix = place === 'filesystem' ? '' : '/under/a/prefix'
+  await app.register(registry, { ...IN_MEMORY, ...(place === 'filesystem' ? { storage: await onDisk(t) } : {}), prefix })
   await app.ready()
-  return app
+  return prefix === '' ? app : behindPrefix(app, prefix)
+}
+
+async function onDisk (t: Test): Promise<NonNullable<RegistryOptions['storage']>> {
+  const rootdirectory = await mkdtemp(join(tmpdir(), 'oci-registry-test-'))
+  t.teardown(async () => { await rm(rootdirectory, { recursive: true, force: true }) })
+  return { filesystem: { rootdirectory, fsync: false }, delete: { enabled: true } }
+}
+
+/** Takes the prefix out of sight: requests get it, Location and Link lose it, as a proxy that maps paths would do. */
+function behindPrefix (app: FastifyInstance, prefix: string): FastifyInstance {
+  const inject = async (request: InjectOptions | string): Promise<LightMyRequestResponse> => {
+    const options = typeof request === 'string' ? { url: request } : request
+    const url = String(options.url)
+    const response = await app.inject({ ...options, url: url.startsWith('/v2') ? `${prefix}${url}` : url })
+    for (const name of ['location', 'link']) {
+      const value = response.headers[name]
+      if (typeof value === 'string') response.headers[name] = value.replace(prefix, '')
+    }
+    return response
+  }
+  return new Proxy(app, { get: (target, key) => key === 'inject' ? inject : Reflect.get(target, key) as unknown })
 }
 
 export interface ErrorBody { errors: Array<{ code: string, message: string, detail?: unknown }> }

@@ -86,6 +86,23 @@ t.test('podman pulls, pushes and pulls again what it pushed', needs('skopeo', 'p
   t.equal(await podman('image', 'inspect', '--format', '{{.Id}}', pushed), id)
 })
 
+t.test('podman pushes an index for two platforms, whole, and lists tags', needs('skopeo', 'podman'), async t => {
+  const { product } = await pushedBySkopeo(t)
+  const podman = await containersClient(t, 'podman')
+  await podman('manifest', 'create', 'both')
+  for (const architecture of ['amd64', 'arm64']) {
+    await podman('pull', '--tls-verify=false', '--arch', architecture, `${product.host}/team/app:1.0`)
+    await podman('tag', `${product.host}/team/app:1.0`, `localhost/${architecture}`)
+    await podman('manifest', 'add', 'both', `containers-storage:localhost/${architecture}`)
+  }
+  await podman('manifest', 'push', '--all', '--tls-verify=false', 'both', `docker://${product.host}/team/both:2.0`)
+  const pushed = JSON.parse(await skopeo('inspect', '--raw', '--tls-verify=false', `docker://${product.host}/team/both:2.0`)) as { manifests: Array<{ digest: string }> }
+  t.equal(pushed.manifests.length, 2)
+  for (const { digest } of pushed.manifests) t.equal((await stored(product, 'team/both', digest))?.digest, digest)
+  const listed = await podman('search', '--list-tags', '--tls-verify=false', '--format', '{{.Tag}}', `${product.host}/team/both`)
+  t.match(listed, /^2\.0$/m)
+})
+
 t.test('buildah builds on what it pulls, pushes it, and deletes nothing of the base', needs('skopeo', 'buildah'), async t => {
   const { product, layout } = await pushedBySkopeo(t)
   const buildah = await containersClient(t, 'buildah')

@@ -81,4 +81,5 @@ t.test('containerd pulls an image for all platforms, and pushes it', needsRoot('
   await ctr('push', '--plain-http', pushed)
   t.equal((await stored(product, 'team/ctr', '2.0'))?.digest, layout.index.digest)
   for (const { digest } of layout.manifests) t.equal((await stored(product, 'team/ctr', digest))?.digest, digest)
+  t.ok(await answered(product, 'POST', /team\/ctr\/blobs\/uploads\/\?[^"]*mount=/, 201) > 0, 'a layer was mounted')
 })
