@@ -11,7 +11,7 @@ import storagePlugin from './plugins/storage.js'
 import uploadsPlugin from './plugins/uploads.js'
 import validationPlugin from './plugins/validation.js'
 import routes from './routes/index.js'
-import type { RegistryConfigInput } from './schemas/config.js'
+import type { RegistryConfigInput } from './schemas/config/index.js'
 import type { AccessController } from './services/auth/access.js'
 import type { StorageDriver } from './services/storage/driver.js'
 

@@ -2,28 +2,27 @@ import { resolve } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import { pino } from 'pino'
 import type { Logger } from 'pino'
-import type { RegistryConfig } from './schemas/config.js'
+import type { RegistryConfig } from './schemas/config/index.js'
 import { buildServer } from './server.js'
 import { formatAddress, parseAddress } from './services/config/address.js'
 import type { ListenAddress } from './services/config/address.js'
 import { parseDuration } from './services/config/duration.js'
-import { STANDALONE_DEFAULTS, loadConfigFile } from './services/config/load.js'
-import { parseConfig } from './services/config/parse.js'
+import type { LoadedConfig } from './services/config/load.js'
 import { ConfigError } from './services/errors/config-error.js'
-import { formatText } from './services/log/text.js'
+import { formatLogstash, formatText } from './services/log/formats.js'
 
 /**
  * Serves until a signal comes: the standalone server. Resolves when it listens.
  *
  * @throws {ConfigError} when the configuration cannot be used, the port is taken or the data directory unwritable
  */
-export async function serve (file: string | undefined): Promise<void> {
-  const config = parseConfig(file === undefined ? STANDALONE_DEFAULTS : await loadConfigFile(file))
+export async function serve ({ config, warnings }: LoadedConfig): Promise<void> {
   const address = parseAddress(config.http.addr)
   const logger = createLogger(config.log)
+  for (const warning of warnings) logger.warn(warning)
   const app = buildServer({ ...config, logger })
   // Before it listens: a signal may come as soon as somebody can know that it does.
-  stopOnSignal(app, logger, parseDuration(config.http.draintimeout, 'http.draintimeout'))
+  stopOnSignal(app, logger, parseDuration(config.http.draintimeout))
   await listen(app, address, url => `oci-registry listens on ${url}, data in ${dataLocation(config)}`)
 }
 
@@ -66,11 +65,14 @@ function stopOnSignal (app: FastifyInstance, logger: Logger, drainMs: number): v
   process.on('SIGTERM', stop)
 }
 
-function createLogger ({ level, formatter }: RegistryConfig['log']): Logger {
+function createLogger ({ level, formatter, fields }: RegistryConfig['log']): Logger {
   const destination = pino.destination({ dest: 2, sync: true })
-  if (formatter === 'json') return pino({ level }, destination)
-  return pino({ level }, { write: line => { destination.write(formatText(line)) } })
+  const options = { level, base: fields }
+  const format = FORMATTERS[formatter]
+  return format === undefined ? pino(options, destination) : pino(options, { write: line => { destination.write(format(line)) } })
 }
+
+const FORMATTERS: Readonly<Record<string, (line: string) => string>> = { text: formatText, logstash: formatLogstash }
 
 function dataLocation ({ storage }: RegistryConfig): string {
   return storage.filesystem === undefined ? 'memory' : resolve(storage.filesystem.rootdirectory)

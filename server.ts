@@ -31,7 +31,7 @@ export function buildServer ({ logger, ...options }: ServerOptions): FastifyInst
     // While stopping, connections that are still open are served to their end.
     return503OnClosing: false,
     exposeHeadRoutes: false,
-    logController: new OneLinePerRequest(),
+    logController: new OneLinePerRequest({ disableRequestLogging: options.log?.accesslog?.disabled ?? false }),
     routerOptions: { maxParamLength: 512 },
     // What the router cannot decode never reaches a route; it is answered like everything else.
     frameworkErrors: (error, request, reply) => { sendError(error, request, reply) }

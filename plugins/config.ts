@@ -1,7 +1,8 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
-import type { RegistryConfig } from '../schemas/config.js'
+import type { RegistryConfig } from '../schemas/config/index.js'
 import { parseConfig } from '../services/config/parse.js'
+import { configWarnings } from '../services/config/supported.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -13,7 +14,9 @@ declare module 'fastify' {
 export interface ConfigPluginOptions { readonly config: unknown }
 
 async function configPlugin (fastify: FastifyInstance, { config }: ConfigPluginOptions): Promise<void> {
-  fastify.decorate('ociConfig', deepFreeze(parseConfig(config)))
+  const complete = deepFreeze(parseConfig(config))
+  for (const warning of configWarnings(complete)) fastify.log.warn(warning)
+  fastify.decorate('ociConfig', complete)
 }
 
 function deepFreeze<T extends object> (value: T): T {

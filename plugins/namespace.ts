@@ -10,8 +10,8 @@ declare module 'fastify' {
 }
 
 async function namespacePlugin (fastify: FastifyInstance): Promise<void> {
-  const { ociDriver: driver, ociUploads: uploads, ociConfig: { validation: { disabled, manifests } } } = fastify
-  fastify.decorate('ociNamespace', new StorageNamespace({ driver, uploads, validation: { disabled, ...manifests.indexes } }))
+  const { ociDriver: driver, ociUploads: uploads, ociConfig: { validation: { enabled, disabled, manifests } } } = fastify
+  fastify.decorate('ociNamespace', new StorageNamespace({ driver, uploads, validation: { disabled: disabled && enabled !== true, ...manifests.indexes } }))
 }
 
 export default fp(namespacePlugin, { name: 'oci-namespace', fastify: '5.x', dependencies: ['oci-config', 'oci-storage', 'oci-uploads'] })

@@ -76,7 +76,7 @@ t.test('--help, -h, help and no argument at all say how to use it', async t => {
   for (const args of [['--help'], ['-h'], ['help'], []]) {
     const { status, stdout, stderr } = await runCli(t, args, t.testdir())
     t.equal(status, 0)
-    t.match(stdout, /^oci-registry: .+\n\nUsage:\n {2}oci-registry serve \[CONFIG\.yml\]/)
+    t.match(stdout, /^oci-registry: .+\n\nUsage:\n {2}oci-registry serve \[options\] \[CONFIG\.yml\]/)
     t.equal(stderr, '')
   }
 })
@@ -246,15 +246,39 @@ t.test('a configuration file that cannot be read is one line that names the file
 t.test('a YAML error is one line that names file and line', async t => {
   const cwd = t.testdir({ 'c.yml': 'version: 0.1\nstorage: [\n', 'list.yml': '- 1\n' })
   t.match(await refusal(t, ['serve', 'c.yml'], cwd), /^oci-registry: c\.yml:\d+: ./)
-  t.match(await refusal(t, ['serve', 'list.yml'], cwd), /^oci-registry: list\.yml: not a configuration/)
+  t.match(await refusal(t, ['serve', 'list.yml'], cwd), /^oci-registry: list\.yml: a map of keys is needed/)
 })
 
 t.test('a wrong key or value is one line that names the key', async t => {
   const refused = async (yaml: string): Promise<string> => await refusal(t, ['serve', 'c.yml'], t.testdir({ 'c.yml': yaml }))
-  t.equal(await refused('version: 0.1\nstorrage: inmemory\n'), 'oci-registry: storrage: unknown or not supported yet')
-  t.equal(await refused('version: 0.1\nstorage: inmemory\nhttp: { adr: x }\n'), 'oci-registry: http.adr: unknown or not supported yet')
   t.match(await refused('storage: inmemory\n'), /^oci-registry: c\.yml: version is missing/)
   t.match(await refused('version: 0.1\nhttp: { addr: "127.0.0.1:0" }\n'), /^oci-registry: storage: exactly one driver is needed/)
   t.match(await refused('version: 0.1\nstorage: inmemory\nhttp: { addr: nowhere }\n'), /^oci-registry: http\.addr: .*nowhere$/)
-  t.match(await refused('version: 0.1\nstorage: inmemory\nhttp: { draintimeout: soon }\n'), /^oci-registry: http\.draintimeout: .*soon$/)
+  t.match(await refused('version: 0.1\nstorage: inmemory\nhttp: { draintimeout: soon }\n'), /^oci-registry: http\.draintimeout: .*"soon"$/)
+})
+
+t.test('everything that is wrong is said, one line each, without a stack', async t => {
+  const cwd = t.testdir({ 'c.yml': 'version: 0.1\nstorage: { filesytem: { rootdirectory: x } }\nhttp: { secret: [a] }\nlog: { level: loud }\n' })
+  const { status, stderr, stdout } = await runCli(t, ['serve', 'c.yml'], cwd)
+  t.equal(status, 1)
+  t.equal(stdout, '')
+  t.same(stderr.split('\n'), [
+    'oci-registry: http.secret: a text is needed, not a list (c.yml:3)',
+    'oci-registry: log.level: one of error, warn, info, debug is needed, not "loud"',
+    'oci-registry: storage: exactly one driver is needed, none is given: filesystem or inmemory',
+    'oci-registry: storage.filesytem: there is no such key; did you mean storage.filesystem? (c.yml:2)',
+    ''
+  ])
+})
+
+t.test('check prints the configuration with origins and warns; --strict makes a key that does not exist an error', async t => {
+  const cwd = t.testdir({ 'c.yml': 'version: 0.1\nstorage: inmemory\nhttp: { adr: x, secret: hush }\n' })
+  const checked = await runCli(t, ['check', '--set', 'http.addr=:1', 'c.yml'], cwd)
+  t.equal(checked.status, 0)
+  t.equal(checked.stderr, 'oci-registry: warning: http.adr: there is no such key; did you mean http.addr? (c.yml:3)\n')
+  t.match(checked.stdout, /^ {2}addr: ":1" {2}# --set http\.addr$/m)
+  t.match(checked.stdout, /^ {2}secret: "\*\*\*" {2}# c\.yml:3$/m)
+  const strict = await runCli(t, ['check', '--strict', 'c.yml'], cwd)
+  t.equal(strict.status, 1)
+  t.equal(strict.stderr, 'oci-registry: http.adr: there is no such key; did you mean http.addr? (c.yml:3)\n')
 })

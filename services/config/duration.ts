@@ -1,18 +1,26 @@
-import { ConfigError } from '../errors/config-error.js'
+const UNITS: Readonly<Record<string, number>> = { ns: 1e-6, us: 1e-3, µs: 1e-3, μs: 1e-3, ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
+const PART = /(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)/y
 
-const UNITS: Readonly<Record<string, number>> = { ns: 1e-6, us: 1e-3, µs: 1e-3, ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
+/** Whether the text is a duration as Go writes it, or a bare number of nanoseconds. */
+export function isDuration (text: string): boolean {
+  return read(text) !== undefined
+}
 
-/** A Go duration such as `1h30m` in milliseconds. @throws {ConfigError} naming the key */
-export function parseDuration (text: string, key: string): number {
-  if (text === '0') return 0
+/** A duration such as `1h30m` in milliseconds; a bare number is nanoseconds, as in the reference. The text was validated. */
+export function parseDuration (text: string): number {
+  return read(text) ?? NaN
+}
+
+function read (text: string): number | undefined {
+  const sign = text.startsWith('-') ? -1 : 1
+  const rest = text.replace(/^[-+]/, '')
+  if (/^\d+$/.test(rest)) return sign * Number(rest) * 1e-6
   let total = 0
-  let rest = text
-  do {
-    const match = /^(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)/.exec(rest)
-    const unit = UNITS[match?.[2] ?? '']
-    if (match === null || unit === undefined) throw new ConfigError(`${key}: not a duration such as 300ms, 10s or 1h30m: ${text}`)
-    total += Number(match[1]) * unit
-    rest = rest.slice(match[0].length)
-  } while (rest !== '')
-  return total
+  PART.lastIndex = 0
+  while (PART.lastIndex < rest.length) {
+    const match = PART.exec(rest)
+    if (match === null) return undefined
+    total += Number(match[1]) * (UNITS[match[2] ?? ''] ?? NaN)
+  }
+  return rest === '' ? undefined : sign * total
 }

@@ -1,37 +1,84 @@
 import { readFile } from 'node:fs/promises'
-import { YAMLParseError, parse } from 'yaml'
-import type { RegistryConfigInput } from '../../schemas/config.js'
+import { configSchema } from '../../schemas/config/index.js'
+import type { RegistryConfig } from '../../schemas/config/index.js'
 import { ConfigError } from '../errors/config-error.js'
+import { coerce } from './coerce.js'
+import { overlayArgument, overlayEnvironment } from './environment.js'
+import { parseConfig } from './parse.js'
+import { parseRaw, rawMap } from './raw.js'
+import type { Origin, RawMap, RawNode } from './raw.js'
 
-/** What `oci-registry serve` without a configuration file runs with. */
-export const STANDALONE_DEFAULTS: RegistryConfigInput = {
-  storage: { filesystem: { rootdirectory: './data' }, delete: { enabled: true } }
+/** What the standalone server runs with when it is given no file. */
+const BUILT_IN = `
+version: 0.1
+storage:
+  filesystem:
+    rootdirectory: ./data
+  delete:
+    enabled: true
+`
+
+export interface ConfigSources {
+  /** The command line's file; without one the variable REGISTRY_CONFIGURATION_PATH may name it. */
+  readonly file?: string | undefined
+  readonly environment: NodeJS.ProcessEnv
+  /** `key=value` from the command line. */
+  readonly settings?: readonly string[]
+  /** Makes a key that does not exist an error. */
+  readonly strict?: boolean
 }
 
-/** Reads a YAML configuration file; validation comes later. @throws {ConfigError} with file and line */
-export async function loadConfigFile (path: string): Promise<unknown> {
-  const text = await readText(path)
-  let content: unknown
+export interface LoadedConfig {
+  readonly config: RegistryConfig
+  /** Variables and keys that mean nothing. */
+  readonly warnings: readonly string[]
+  /** Where values were written, by path; what is not here is a default. */
+  readonly origins: ReadonlyMap<string, Origin>
+}
+
+/**
+ * Reads the configuration of the standalone server: the file, over it the environment, over it the command line.
+ *
+ * @throws {ConfigError} with one line for everything that is wrong
+ */
+export async function loadConfig ({ file, environment, settings = [], strict = false }: ConfigSources): Promise<LoadedConfig> {
+  const path = file ?? environment['REGISTRY_CONFIGURATION_PATH']
+  const root = path === undefined ? asMap(parseRaw(BUILT_IN, () => 'built in')) : await readConfigFile(path)
+  const warnings = overlayEnvironment(root, configSchema, environment)
+  for (const setting of settings) overlayArgument(root, configSchema, setting)
+  const { value, problems, unknown, origins } = coerce(root, configSchema)
+  if (strict) problems.push(...unknown)
+  const config = parseOrCollect(value, problems, unknown)
+  return { config, warnings: [...warnings, ...unknown], origins }
+}
+
+/** All at once: what had no value of its type, what is wrong with the rest, and keys that may be misspelt. */
+function parseOrCollect (value: unknown, problems: readonly string[], unknown: readonly string[]): RegistryConfig {
   try {
-    content = parse(text)
+    const config = parseConfig(withOldNames(value))
+    if (problems.length === 0) return config
   } catch (error) {
-    const line = error instanceof YAMLParseError ? error.linePos?.[0].line : undefined
-    const reason = (error as Error).message.split('\n')[0]?.replace(/:$/, '')
-    throw new ConfigError(`${path}${line === undefined ? '' : `:${line}`}: ${reason}`, { cause: error })
+    if (!(error instanceof ConfigError)) throw error
+    throw new ConfigError(unique([...problems, ...error.lines, ...unknown]), { cause: error })
   }
-  if (typeof content !== 'object' || content === null || Array.isArray(content)) {
-    throw new ConfigError(`${path}: not a configuration: a mapping of keys is needed`)
-  }
-  if (!('version' in content)) throw new ConfigError(`${path}: version is missing, for example version: 0.1`)
-  const { storage, version } = content as { storage?: unknown, version: unknown }
-  // YAML reads a bare 0.1 as a number, and `storage: inmemory` is a short form for a driver without parameters.
-  return { ...content, version: String(version), ...(typeof storage === 'string' ? { storage: { [storage]: {} } } : expanded(storage)) }
+  throw new ConfigError(unique([...problems, ...unknown]))
 }
 
-/** `inmemory:` without a value is YAML's null and means no parameters. */
-function expanded (storage: unknown): { storage?: unknown } {
-  if (typeof storage !== 'object' || storage === null) return storage === undefined ? {} : { storage }
-  return { storage: Object.fromEntries(Object.entries(storage).map(([key, value]) => [key, value ?? {}])) }
+function unique (lines: readonly string[]): string[] {
+  return [...new Set(lines)]
+}
+
+/** `loglevel` counts where `log.level` is not given. */
+function withOldNames (value: unknown): unknown {
+  const { loglevel, log, ...rest } = value as { loglevel?: string, log?: { level?: string } }
+  return loglevel === undefined ? value : { ...rest, loglevel, log: { level: loglevel.toLowerCase(), ...log } }
+}
+
+async function readConfigFile (path: string): Promise<RawMap> {
+  const root = parseRaw(await readText(path), line => `${path}:${line}`)
+  if (root.kind !== 'map') throw new ConfigError(`${path}: a map of keys is needed, version and storage among them`)
+  if (!root.entries.has('version')) throw new ConfigError(`${path}: version is missing, for example version: 0.1`)
+  return root
 }
 
 async function readText (path: string): Promise<string> {
@@ -40,4 +87,8 @@ async function readText (path: string): Promise<string> {
   } catch (error) {
     throw new ConfigError(`cannot read ${path} (${(error as NodeJS.ErrnoException).code ?? 'unknown error'})`, { cause: error })
   }
+}
+
+function asMap (node: RawNode): RawMap {
+  return node.kind === 'map' ? node : rawMap(node.origin)
 }

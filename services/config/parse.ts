@@ -1,24 +1,30 @@
 import { Ajv } from 'ajv'
 import type { ErrorObject } from 'ajv'
-import { configSchema } from '../../schemas/config.js'
-import type { RegistryConfig } from '../../schemas/config.js'
+import { configSchema } from '../../schemas/config/index.js'
+import type { RegistryConfig } from '../../schemas/config/index.js'
 import { ConfigError } from '../errors/config-error.js'
-import { parseDuration } from './duration.js'
+import { isDuration } from './duration.js'
+import { formatPath, isSecret } from './schema-node.js'
+import type { SchemaNode } from './schema-node.js'
+import { childSchema } from './schema-node.js'
+import { nearest } from './suggest.js'
+import { unsupported } from './supported.js'
 
-const ajv = new Ajv({ useDefaults: true, allowUnionTypes: true })
+const ajv = new Ajv({ useDefaults: true, allErrors: true, verbose: true, formats: { duration: isDuration } })
 const validate = ajv.compile<RegistryConfig>(configSchema)
 
-/** Checks a configuration and fills in the defaults. The input is not changed. @throws {ConfigError} naming the key */
+const DRIVERS = ['filesystem', 'inmemory', 's3', 's3aws', 'azure', 'gcs'] as const
+
+/**
+ * Checks a configuration and fills in the defaults. The input is not changed.
+ *
+ * @throws {ConfigError} with one line for everything that is wrong
+ */
 export function parseConfig (input: unknown): RegistryConfig {
   const config = copy(input)
-  if (!validate(config)) throw new ConfigError(explain(validate.errors?.[0]))
-  const { filesystem, inmemory } = config.storage
-  if ((filesystem === undefined) === (inmemory === undefined)) {
-    throw new ConfigError(`storage: exactly one driver is needed, ${filesystem === undefined ? 'none is given: filesystem or inmemory' : 'got filesystem and inmemory'}`)
-  }
-  parseDuration(config.http.draintimeout, 'http.draintimeout')
-  const { host } = config.http
-  if (host !== undefined && !URL.canParse(host)) throw new ConfigError(`http.host: not a URL: ${host}`)
+  if (!validate(config)) throw new ConfigError([...new Set([...(validate.errors ?? []).map(explain), ...driverProblems(config)])])
+  const problems = [...driverProblems(config), ...hostProblems(config), ...unsupported(config)]
+  if (problems.length > 0) throw new ConfigError(problems)
   return config
 }
 
@@ -30,13 +36,41 @@ function copy (input: unknown): unknown {
   }
 }
 
-function explain (error: ErrorObject | undefined): string {
-  if (error === undefined) return 'invalid configuration'
-  const at = error.instancePath.slice(1).replaceAll('/', '.')
-  if (error.keyword === 'additionalProperties') {
-    return `${[at, String(error.params['additionalProperty'])].filter(Boolean).join('.')}: unknown or not supported yet`
+/** Also for what is not valid otherwise: a misspelt driver is to be reported as what it is. */
+function driverProblems (config: unknown): string[] {
+  const { storage } = config as { storage?: unknown }
+  if (typeof storage !== 'object' || storage === null) return []
+  const drivers = DRIVERS.filter(name => name in storage)
+  if (drivers.length === 0) return ['storage: exactly one driver is needed, none is given: filesystem or inmemory']
+  return drivers.length === 1 ? [] : [`storage: exactly one driver is needed, got ${drivers.join(' and ')}`]
+}
+
+function hostProblems ({ http: { host } }: RegistryConfig): string[] {
+  return host === undefined || URL.canParse(host) ? [] : [`http.host: a URL is needed, not ${JSON.stringify(host)}`]
+}
+
+function explain (error: ErrorObject): string {
+  const path = error.instancePath.split('/').slice(1).map(part => part.replaceAll('~1', '/').replaceAll('~0', '~'))
+  const at = formatPath(path) || 'configuration'
+  const shown = isSecret(path) ? '***' : JSON.stringify(error.data)
+  switch (error.keyword) {
+    case 'additionalProperties': return unknownKey([...path, String(error.params['additionalProperty'])])
+    case 'required': return `${formatPath([...path, String(error.params['missingProperty'])])}: is missing`
+    case 'enum': return `${at}: one of ${(error.params['allowedValues'] as string[]).join(', ')} is needed, not ${shown}`
+    case 'const': return `${at}: only ${String(error.params['allowedValue'])} is supported, not ${shown}`
+    case 'type': return `${at}: ${NEEDED[String(error.params['type'])] ?? String(error.params['type'])} is needed, not ${shown}`
+    case 'format': return `${at}: a duration such as 300ms, 10s or 1h30m is needed, not ${shown}`
+    default: return `${at}: ${error.message ?? 'is invalid'}, not ${shown}`
   }
-  const allowed = error.keyword === 'enum' ? `: ${(error.params['allowedValues'] as string[]).join(', ')}` : ''
-  const constant = error.keyword === 'const' ? ` ${String(error.params['allowedValue'])}` : ''
-  return `${at === '' ? 'configuration' : at}: ${error.message ?? 'is invalid'}${allowed}${constant}`
+}
+
+const NEEDED: Readonly<Record<string, string>> = {
+  string: 'a text', boolean: 'true or false', integer: 'a whole number', object: 'a map of keys', array: 'a list'
+}
+
+function unknownKey (path: readonly string[]): string {
+  const parents = path.slice(0, -1)
+  const schema = parents.reduce<SchemaNode>((at, key) => at.type === 'array' ? at.items ?? {} : childSchema(at, key) ?? {}, configSchema)
+  const meant = nearest(path.at(-1) ?? '', Object.keys(schema.properties ?? {}))
+  return `${formatPath(path)}: there is no such key${meant === undefined ? '' : `; did you mean ${formatPath([...parents, meant])}?`}`
 }

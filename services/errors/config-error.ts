@@ -1,10 +1,14 @@
 /**
- * A configuration the registry cannot start with. The message is one line that names the key; the standalone server
- * prints it and exits with status 1, an embedding host gets it as the rejection of `app.ready()`.
+ * A configuration the registry cannot start with. Each line of `lines` names a key; the standalone server prints them
+ * and exits with status 1, an embedding host gets them as the rejection of `app.ready()`.
  */
 export class ConfigError extends Error {
-  constructor (message: string, options?: { cause?: unknown }) {
-    super(message, options)
+  readonly lines: readonly string[]
+
+  constructor (lines: string | readonly string[], options?: { cause?: unknown }) {
+    const all = typeof lines === 'string' ? [lines] : lines
+    super(all.join('\n'), options)
     this.name = 'ConfigError'
+    this.lines = all
   }
 }

@@ -1,4 +1,4 @@
-import type { RegistryConfig } from '../../schemas/config.js'
+import type { RegistryConfig } from '../../schemas/config/index.js'
 import type { StorageDriver } from './driver.js'
 import { FilesystemDriver } from './filesystem.js'
 import { MemoryDriver } from './memory.js'

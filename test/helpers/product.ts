@@ -4,7 +4,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
-import type { RegistryConfigInput } from '../../schemas/config.js'
+import type { RegistryConfigInput } from '../../schemas/config/index.js'
 
 const CLI = fileURLToPath(new URL('../../cli.js', import.meta.url))
 const LISTENS = /listens on (http:\/\/([^\s,]+)), data in ([^"\n]+)/

@@ -1,0 +1,33 @@
+export const logSchema = {
+  type: 'object',
+  additionalProperties: false,
+  default: {},
+  description: 'Logging of the standalone server; an embedded registry logs with its host.',
+  properties: {
+    accesslog: {
+      type: 'object',
+      additionalProperties: false,
+      default: {},
+      properties: { disabled: { type: 'boolean', default: false, description: 'No line per request.' } }
+    },
+    level: { type: 'string', enum: ['error', 'warn', 'info', 'debug'], default: 'info', description: 'What is logged: error, warn, info or debug.' },
+    formatter: { type: 'string', enum: ['text', 'json', 'logstash'], default: 'text', description: 'text for people, json or logstash for machines.' },
+    fields: { type: 'object', additionalProperties: { type: 'string' }, default: {}, description: 'Put on every line.' },
+    hooks: {
+      type: 'array',
+      default: [],
+      description: 'Mail on errors, in the reference; use the log pipeline instead.',
+      items: {
+        type: 'object',
+        additionalProperties: false,
+        properties: {
+          disabled: { type: 'boolean' },
+          type: { type: 'string' },
+          levels: { type: 'array', items: { type: 'string' } },
+          options: { type: 'object', additionalProperties: true }
+        }
+      }
+    },
+    reportcaller: { type: 'boolean', default: false, description: 'Accepted; there is no caller to report.' }
+  }
+} as const

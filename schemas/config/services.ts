@@ -1,0 +1,82 @@
+const text = { type: 'string' } as const
+const texts = { type: 'array', items: text, default: [] } as const
+const headers = { type: 'object', additionalProperties: { type: 'array', items: text }, default: {} } as const
+const duration = { type: 'string', format: 'duration' } as const
+
+export const notificationsSchema = {
+  type: 'object',
+  additionalProperties: false,
+  default: {},
+  properties: {
+    events: {
+      type: 'object',
+      additionalProperties: false,
+      default: {},
+      properties: { includereferences: { type: 'boolean', default: false, description: 'Lists what a manifest refers to in its events.' } }
+    },
+    endpoints: {
+      type: 'array',
+      default: [],
+      description: 'Who is told of pushes, pulls, mounts and deletes.',
+      items: {
+        type: 'object',
+        additionalProperties: false,
+        properties: {
+          name: text,
+          disabled: { type: 'boolean', default: false },
+          url: text,
+          headers,
+          timeout: duration,
+          threshold: { type: 'integer' },
+          backoff: duration,
+          ignoredmediatypes: texts,
+          ignore: { type: 'object', additionalProperties: false, default: {}, properties: { mediatypes: texts, actions: texts } }
+        }
+      }
+    }
+  }
+} as const
+
+export const redisSchema = {
+  type: 'object',
+  additionalProperties: true,
+  description: 'Connection to Redis, in the shape of registry 2 (addr) or 3 (addrs).'
+} as const
+
+const check = { interval: duration, threshold: { type: 'integer' } } as const
+
+export const healthSchema = {
+  type: 'object',
+  additionalProperties: false,
+  default: {},
+  properties: {
+    storagedriver: {
+      type: 'object',
+      additionalProperties: false,
+      default: {},
+      properties: { enabled: { type: 'boolean', default: false, description: 'Asks the storage regularly.' }, ...check }
+    },
+    file: { type: 'array', default: [], items: { type: 'object', additionalProperties: false, properties: { file: text, ...check } } },
+    http: {
+      type: 'array',
+      default: [],
+      items: { type: 'object', additionalProperties: false, properties: { uri: text, headers, statuscode: { type: 'integer' }, timeout: duration, ...check } }
+    },
+    tcp: { type: 'array', default: [], items: { type: 'object', additionalProperties: false, properties: { addr: text, timeout: duration, ...check } } }
+  }
+} as const
+
+export const proxySchema = {
+  type: 'object',
+  additionalProperties: false,
+  default: {},
+  description: 'Pull-through cache of another registry.',
+  properties: {
+    remoteurl: text,
+    username: text,
+    password: text,
+    exec: { type: 'object', additionalProperties: false, properties: { command: text, lifetime: duration } },
+    ttl: duration,
+    cachewritetimeout: duration
+  }
+} as const

@@ -1,0 +1,79 @@
+/** Parameters of a driver that is not built yet: whatever they are, they are not judged. */
+const later = { type: 'object', additionalProperties: true } as const
+
+export const storageSchema = {
+  type: 'object',
+  additionalProperties: false,
+  default: {},
+  description: 'Exactly one driver, and what goes for all of them. `storage: inmemory` is short for a driver without parameters.',
+  properties: {
+    filesystem: {
+      type: 'object',
+      additionalProperties: false,
+      description: 'A local directory, in the layout of docker\'s registry.',
+      properties: {
+        rootdirectory: { type: 'string', minLength: 1, default: '/var/lib/registry', description: 'Where everything lies; made when missing.' },
+        maxthreads: { type: 'integer', description: 'Accepted; Node has its own pool.' },
+        fsync: { type: 'boolean', default: true, description: 'Ours. False is faster, but a power cut may lose the last writes.' }
+      }
+    },
+    inmemory: { type: 'object', additionalProperties: false, description: 'Keeps everything in memory, for tests.' },
+    s3: later,
+    s3aws: later,
+    azure: later,
+    gcs: later,
+    delete: {
+      type: 'object',
+      additionalProperties: false,
+      default: {},
+      properties: { enabled: { type: 'boolean', default: false, description: 'Lets clients delete manifests, tags and blobs.' } }
+    },
+    redirect: {
+      type: 'object',
+      additionalProperties: false,
+      default: {},
+      properties: { disable: { type: 'boolean', default: false, description: 'Never sends clients to the storage itself.' } }
+    },
+    cache: {
+      type: 'object',
+      additionalProperties: false,
+      default: {},
+      properties: {
+        blobdescriptor: { type: 'string', description: 'inmemory or redis: where descriptors of blobs are remembered.' },
+        layerinfo: { type: 'string', description: 'Old name of blobdescriptor.' },
+        blobdescriptorsize: { type: 'integer', default: 10000, description: 'Entries of the inmemory cache.' }
+      }
+    },
+    tag: {
+      type: 'object',
+      additionalProperties: false,
+      default: {},
+      properties: { concurrencylimit: { type: 'integer', minimum: 0, default: 16, description: 'Accepted; tags are looked up 16 at a time.' } }
+    },
+    maintenance: {
+      type: 'object',
+      additionalProperties: false,
+      default: {},
+      properties: {
+        uploadpurging: {
+          type: 'object',
+          additionalProperties: false,
+          default: {},
+          description: 'Removes uploads that nobody finished. Accepted, not done yet.',
+          properties: {
+            enabled: { type: 'boolean', default: true, description: 'Whether it is done at all.' },
+            age: { type: 'string', format: 'duration', default: '168h', description: 'How old an upload must be.' },
+            interval: { type: 'string', format: 'duration', default: '24h', description: 'How often it is done.' },
+            dryrun: { type: 'boolean', default: false, description: 'Only says what it would remove.' }
+          }
+        },
+        readonly: {
+          type: 'object',
+          additionalProperties: false,
+          default: {},
+          properties: { enabled: { type: 'boolean', default: false, description: 'Refuses every push and delete.' } }
+        }
+      }
+    }
+  }
+} as const

@@ -1,0 +1,43 @@
+const patterns = { type: 'array', items: { type: 'string' }, default: [] } as const
+
+export const validationSchema = {
+  type: 'object',
+  additionalProperties: false,
+  default: {},
+  properties: {
+    enabled: { type: 'boolean', description: 'Old switch: true overrules disabled.' },
+    disabled: { type: 'boolean', default: false, description: 'Accepts manifests whatever they refer to.' },
+    manifests: {
+      type: 'object',
+      additionalProperties: false,
+      default: {},
+      properties: {
+        urls: {
+          type: 'object',
+          additionalProperties: false,
+          default: {},
+          properties: { allow: patterns, deny: patterns }
+        },
+        indexes: {
+          type: 'object',
+          additionalProperties: false,
+          default: {},
+          properties: {
+            platforms: { type: 'string', enum: ['all', 'none', 'list'], default: 'all', description: 'Which children of an index must be in the repository.' },
+            platformlist: {
+              type: 'array',
+              default: [],
+              description: 'The platforms whose children must be there, for `platforms: list`.',
+              items: {
+                type: 'object',
+                additionalProperties: false,
+                required: ['architecture', 'os'],
+                properties: { architecture: { type: 'string' }, os: { type: 'string' } }
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+} as const
