@@ -62,8 +62,9 @@ export default async function uploadSessionRoutes (fastify: RouteScope, { locati
     method: 'DELETE',
     schema: cancelUpload,
     async handler (request, reply) {
-      await request.oci.repository.blobs.cancelUpload(locationOf(request).id, closeSignal(reply))
-      return reply.code(204).send()
+      const { id } = locationOf(request)
+      await request.oci.repository.blobs.cancelUpload(id, closeSignal(reply))
+      return reply.code(204).header('docker-upload-uuid', id).send()
     }
   })
 
