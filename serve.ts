@@ -4,11 +4,11 @@ import { pino } from 'pino'
 import type { Logger } from 'pino'
 import type { RegistryConfig } from './schemas/config/index.js'
 import { buildServer } from './server.js'
-import { formatAddress, parseAddress } from './services/config/address.js'
-import type { ListenAddress } from './services/config/address.js'
+import { listen } from './listen.js'
+import { parseAddress } from './services/config/address.js'
 import { parseDuration } from './services/config/duration.js'
 import type { LoadedConfig } from './services/config/load.js'
-import { ConfigError } from './services/errors/config-error.js'
+import { serverTls } from './services/http/tls.js'
 import { formatLogstash, formatText } from './services/log/formats.js'
 
 /**
@@ -17,25 +17,15 @@ import { formatLogstash, formatText } from './services/log/formats.js'
  * @throws {ConfigError} when the configuration cannot be used, the port is taken or the data directory unwritable
  */
 export async function serve ({ config, warnings }: LoadedConfig): Promise<void> {
-  const address = parseAddress(config.http.addr)
+  const { addr, net, tls } = config.http
+  const address = parseAddress(addr, net)
+  const secured = serverTls(tls)
   const logger = createLogger(config.log)
   for (const warning of warnings) logger.warn(warning)
-  const app = buildServer({ ...config, logger })
+  const app = buildServer({ ...config, logger, ...(secured === undefined ? {} : { tls: secured }) })
   // Before it listens: a signal may come as soon as somebody can know that it does.
   stopOnSignal(app, logger, parseDuration(config.http.draintimeout))
   await listen(app, address, url => `oci-registry listens on ${url}, data in ${dataLocation(config)}`)
-}
-
-async function listen (app: FastifyInstance, { host, port }: ListenAddress, listenTextResolver: (url: string) => string): Promise<void> {
-  try {
-    await app.listen({ host, port, listenTextResolver })
-  } catch (error) {
-    await app.close()
-    const { code, syscall } = error as NodeJS.ErrnoException
-    if (syscall !== 'listen' && syscall !== 'getaddrinfo') throw error
-    const reason = code === 'EADDRINUSE' ? 'the port is in use' : code ?? (error as Error).message
-    throw new ConfigError(`http.addr: cannot listen on ${formatAddress({ host, port })}: ${reason}`, { cause: error })
-  }
 }
 
 /**

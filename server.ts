@@ -1,13 +1,18 @@
+import type { Server as TlsServer } from 'node:tls'
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import Fastify, { LogController } from 'fastify'
 import { sendError } from './plugins/errors.js'
 import { registry } from './registry.js'
 import type { RegistryOptions } from './registry.js'
 import { OciError } from './services/errors/oci-error.js'
+import { watchFiles } from './services/http/certificate-watch.js'
 import { holdContinue } from './services/http/expect.js'
+import type { ServerTls } from './services/http/tls.js'
 
 export interface ServerOptions extends RegistryOptions {
   readonly logger?: FastifyBaseLogger
+  /** Serves HTTPS. */
+  readonly tls?: ServerTls
 }
 
 /** Go clients keep idle connections for 90 s: a shorter life on our side would cut one just as it is used again. */
@@ -20,10 +25,10 @@ const MAX_HEADER_BYTES = 64 * 1024
  *
  * @throws {ConfigError} from `ready()` when the configuration cannot be used
  */
-export function buildServer ({ logger, ...options }: ServerOptions): FastifyInstance {
+export function buildServer ({ logger, tls, ...options }: ServerOptions): FastifyInstance {
   const app: FastifyInstance = Fastify({
     ...(logger === undefined ? { logger: false } : { loggerInstance: logger }),
-    http: { maxHeaderSize: MAX_HEADER_BYTES },
+    ...transport(tls),
     keepAliveTimeout: KEEP_ALIVE_MS,
     // An upload may take hours. Slow headers are cut off by Node's own timeout.
     requestTimeout: 0,
@@ -37,6 +42,7 @@ export function buildServer ({ logger, ...options }: ServerOptions): FastifyInst
     frameworkErrors: (error, request, reply) => { sendError(error, request, reply) }
   })
 
+  if (tls !== undefined) secure(app, tls)
   holdContinue(app.server)
   endConnectionsOnClose(app)
   app.setErrorHandler(sendError)
@@ -45,6 +51,29 @@ export function buildServer ({ logger, ...options }: ServerOptions): FastifyInst
   app.get('/', (_request, reply) => { reply.header('cache-control', 'no-cache').send() })
   app.register(registry, { ...options, prefix: (options.http?.prefix ?? '/').replace(/\/$/, '') })
   return app
+}
+
+/** Fastify's types have a server of its own for HTTPS; to the rest of us it is one that speaks HTTP. */
+function transport (tls: ServerTls | undefined): { http: { maxHeaderSize: number } } {
+  const limits = { maxHeaderSize: MAX_HEADER_BYTES }
+  return tls === undefined ? { http: limits } : { https: { ...tls.options, ...limits } } as unknown as { http: typeof limits }
+}
+
+/** Cuts connections that do not show what is asked of them, and takes over new certificates for new connections. */
+function secure (app: FastifyInstance, tls: ServerTls): void {
+  const server = app.server as unknown as TlsServer
+  server.on('secureConnection', socket => {
+    if (!tls.admits(socket)) socket.destroy()
+  })
+  const watch = watchFiles(tls.files, () => {
+    try {
+      server.setSecureContext(tls.reload())
+      app.log.info('the certificate was read again')
+    } catch (error) {
+      app.log.warn({ err: error }, 'the new certificate cannot be used; the old one stays')
+    }
+  })
+  app.addHook('onClose', async () => { watch.close() })
 }
 
 /** While stopping, a connection ends with the answer it is waiting for: nobody has to wait until it idles out. */

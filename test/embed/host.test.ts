@@ -238,11 +238,11 @@ t.test('a driver handed in takes the place of a configured one', async t => {
 const BAD: Array<[string, unknown, RegExp]> = [
   ['no storage', {}, /^storage: exactly one driver/],
   ['two drivers', { storage: { inmemory: {}, filesystem: {} } }, /^storage: exactly one driver/],
-  ['an unknown key', { storage: { inmemory: {} }, htpp: {} }, /^htpp: unknown/],
-  ['an unknown key further down', { storage: { inmemory: {}, delete: { enable: true } } }, /^storage\.delete\.enable: unknown/],
-  ['a wrong type', { storage: { inmemory: {}, delete: { enabled: 'yes' } } }, /^storage\.delete\.enabled: must be boolean/],
+  ['an unknown key', { storage: { inmemory: {} }, htpp: {} }, /^htpp: there is no such key/],
+  ['an unknown key further down', { storage: { inmemory: {}, delete: { enable: true } } }, /^storage\.delete\.enable: there is no such key/],
+  ['a wrong type', { storage: { inmemory: {}, delete: { enabled: 'yes' } } }, /^storage\.delete\.enabled: true or false is needed/],
   ['a wrong value', { storage: { inmemory: {} }, log: { level: 'loud' } }, /^log\.level: .*error, warn, info, debug/],
-  ['a wrong duration', { storage: { inmemory: {} }, http: { draintimeout: 'soon' } }, /^http\.draintimeout: not a duration/],
+  ['a wrong duration', { storage: { inmemory: {} }, http: { draintimeout: 'soon' } }, /^http\.draintimeout: a duration such as 300ms, 10s or 1h30m is needed/],
   ['a directory that cannot be made', { storage: { filesystem: { rootdirectory: '/dev/null/x' } } }, /^storage\.filesystem\.rootdirectory: cannot write/]
 ]
 

@@ -7,7 +7,7 @@ import type { Test } from 'tap'
 import type { RegistryConfigInput } from '../../schemas/config/index.js'
 
 const CLI = fileURLToPath(new URL('../../cli.js', import.meta.url))
-const LISTENS = /listens on (http:\/\/([^\s,]+)), data in ([^"\n]+)/
+const LISTENS = /listens on (https?:\/\/([^\s,]+)), data in ([^"\n]+)/
 
 /** How a process ended; `status` is null when a signal killed it. */
 export interface Ended { readonly status: number | null, readonly stdout: string, readonly stderr: string }

@@ -121,6 +121,7 @@ t.test('the variables that are documented are understood', async t => {
     [{ REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY: '/data' }, { storage: { filesystem: { rootdirectory: '/data' } } }],
     [{ REGISTRY_STORAGE_DELETE_ENABLED: 'true' }, { storage: { delete: { enabled: true } } }],
     [{ REGISTRY_HTTP_ADDR: '0.0.0.0:80' }, { http: { addr: '0.0.0.0:80' } }],
+    [{ REGISTRY_HTTP_TLS_CERTIFICATE: '/certs/domain.crt', REGISTRY_HTTP_TLS_KEY: '/certs/domain.key' }, { http: { tls: { certificate: '/certs/domain.crt', key: '/certs/domain.key' } } }],
     [{ REGISTRY_HTTP_HOST: 'https://registry.example.com', REGISTRY_HTTP_RELATIVEURLS: 'true' }, { http: { host: 'https://registry.example.com', relativeurls: true } }],
     [{ 'REGISTRY_HTTP_HEADERS_Access-Control-Allow-Origin': '[\'https://ui.example.com\']' }, { http: { headers: { 'access-control-allow-origin': ['https://ui.example.com'] } } }],
     [{ REGISTRY_LOG_LEVEL: 'warn', REGISTRY_LOG_ACCESSLOG_DISABLED: 'true', REGISTRY_LOG_FORMATTER: 'json' }, { log: { level: 'warn', accesslog: { disabled: true }, formatter: 'json' } }],
@@ -141,7 +142,6 @@ t.test('the variables that are documented are understood', async t => {
 t.test('variables for what is not built yet are refused by the key, not passed over', async t => {
   const recipes: Array<[NodeJS.ProcessEnv, string]> = [
     [{ REGISTRY_AUTH: 'htpasswd', REGISTRY_AUTH_HTPASSWD_REALM: 'realm', REGISTRY_AUTH_HTPASSWD_PATH: '/auth/htpasswd' }, 'auth.htpasswd: is not supported yet'],
-    [{ REGISTRY_HTTP_TLS_CERTIFICATE: '/certs/domain.crt', REGISTRY_HTTP_TLS_KEY: '/certs/domain.key' }, 'http.tls: is not supported yet'],
     [{ REGISTRY_PROXY_REMOTEURL: 'https://registry-1.docker.io' }, 'proxy.remoteurl: is not supported yet'],
     [{ REGISTRY_STORAGE: 's3', REGISTRY_STORAGE_S3_BUCKET: 'b', REGISTRY_STORAGE_S3_REGION: 'eu-west-1' }, 'storage.s3: is not supported yet']
   ]

@@ -1,0 +1,37 @@
+import { unlinkSync } from 'node:fs'
+import { connect } from 'node:net'
+import type { FastifyInstance } from 'fastify'
+import { formatAddress } from './services/config/address.js'
+import type { ListenAddress } from './services/config/address.js'
+import { ConfigError } from './services/errors/config-error.js'
+
+/**
+ * Listens, and says so in the log with what `describe` makes of the URL.
+ *
+ * @throws {ConfigError} in one line, when the port or socket is taken or the address is none of ours
+ */
+export async function listen (app: FastifyInstance, address: ListenAddress, describe: (url: string) => string): Promise<void> {
+  try {
+    if ('path' in address) await removeStaleSocket(address.path)
+    await app.listen({ ...address, listenTextResolver: describe })
+  } catch (error) {
+    await app.close()
+    const { code, syscall } = error as NodeJS.ErrnoException
+    if (syscall !== 'listen' && syscall !== 'getaddrinfo') throw error
+    const reason = code === 'EADDRINUSE' ? `the ${'path' in address ? 'socket' : 'port'} is in use` : code ?? (error as Error).message
+    throw new ConfigError(`http.addr: cannot listen on ${formatAddress(address)}: ${reason}`, { cause: error })
+  }
+}
+
+/** A socket file outlives the process that made it; one that nobody answers on is in the way of the next. */
+async function removeStaleSocket (path: string): Promise<void> {
+  const code = await new Promise<string | undefined>(resolve => {
+    const socket = connect(path)
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(undefined)
+    })
+    socket.once('error', (error: NodeJS.ErrnoException) => { resolve(error.code) })
+  })
+  if (code === 'ECONNREFUSED') unlinkSync(path)
+}
