@@ -8,6 +8,7 @@ import { OciError } from './services/errors/oci-error.js'
 import { watchFiles } from './services/http/certificate-watch.js'
 import { holdContinue } from './services/http/expect.js'
 import type { ServerTls } from './services/http/tls.js'
+import { resourceOfUrl } from './services/reference/resource-path.js'
 
 export interface ServerOptions extends RegistryOptions {
   readonly logger?: FastifyBaseLogger
@@ -46,11 +47,39 @@ export function buildServer ({ logger, tls, ...options }: ServerOptions): Fastif
   holdContinue(app.server)
   endConnectionsOnClose(app)
   app.setErrorHandler(sendError)
-  app.setNotFoundHandler((request, reply) => sendError(new OciError('NAME_INVALID', { status: 404, message: 'no such path' }), request, reply))
+  app.setNotFoundHandler((request, reply) => sendError(noSuchPath(), request, reply))
   // Load balancers ask here whether the process lives.
   app.get('/', (_request, reply) => { reply.header('cache-control', 'no-cache').send() })
-  app.register(registry, { ...options, prefix: (options.http?.prefix ?? '/').replace(/\/$/, '') })
+  const prefix = (options.http?.prefix ?? '/').replace(/\/$/, '')
+  app.register(registry, { ...options, prefix })
+  answerOptions(app, prefix, options.http?.headers ?? {})
   return app
+}
+
+const METHODS = ['DELETE', 'GET', 'HEAD', 'PATCH', 'POST', 'PUT'] as const
+
+/**
+ * What a browser asks before it asks: the configured headers (CORS) and the methods there are. In an embedded registry
+ * this is the host's to answer.
+ */
+function answerOptions (app: FastifyInstance, prefix: string, headers: Readonly<Record<string, readonly string[]>>): void {
+  const configured = Object.entries(headers).map(([name, values]) => [name, values.length === 1 ? values[0] : [...values]] as const)
+  for (const url of [`${prefix}/v2/`, `${prefix}/v2/_catalog`, `${prefix}/v2/*`]) {
+    app.options(url, (request, reply) => {
+      const constraints = { ociResource: resourceOfUrl(request.url) } as unknown as Record<string, string>
+      const isExact = !url.endsWith('*')
+      const methods = METHODS.filter(method => app.hasRoute(isExact ? { method, url } : { method, url, constraints }))
+      const allow = isExact ? methods.filter(method => method === 'GET' || method === 'HEAD') : methods
+      if (allow.length === 0 || (!isExact && constraints['ociResource'] === undefined)) return sendError(noSuchPath(), request, reply)
+      reply.header('docker-distribution-api-version', 'registry/2.0').header('allow', allow.join(', '))
+      for (const [name, value] of configured) reply.header(name, value)
+      return reply.send()
+    })
+  }
+}
+
+function noSuchPath (): OciError {
+  return new OciError('NAME_INVALID', { status: 404, message: 'no such path' })
 }
 
 /** Fastify's types have a server of its own for HTTPS; to the rest of us it is one that speaks HTTP. */
