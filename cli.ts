@@ -1,56 +1,67 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { serve } from './serve.js'
-import { effectiveConfig } from './services/config/effective.js'
-import { loadConfig } from './services/config/load.js'
-import type { ConfigSources } from './services/config/load.js'
-import { configWarnings } from './services/config/supported.js'
+import { serveCommand } from './serve.js'
+import { check } from './services/commands/check.js'
+import type { Command } from './services/commands/command.js'
 import { ConfigError } from './services/errors/config-error.js'
 
-const USAGE = `oci-registry: an OCI container registry
+const COMMANDS: Readonly<Record<string, Command>> = { serve: serveCommand, check }
+
+const CONFIG_OPTIONS = {
+  set: { type: 'string', multiple: true },
+  strict: { type: 'boolean' }
+} as const
+
+const GENERAL_OPTIONS = {
+  help: { type: 'boolean', short: 'h' },
+  version: { type: 'boolean', short: 'v' }
+} as const
+
+/** Runs a command line and says how the process is to end: an exit status, or undefined while it serves. */
+async function main (args: string[]): Promise<number | undefined> {
+  // The word may stand anywhere; until it is known, options of all commands are.
+  const known = Object.assign({}, ...Object.values(COMMANDS).map(({ options }) => options)) as NonNullable<Command['options']>
+  const { positionals: [word], values: { help, version } } = parseArgs({ args, strict: false, allowPositionals: true, options: { ...known, ...CONFIG_OPTIONS, ...GENERAL_OPTIONS } })
+  if (version === true) return say(`oci-registry ${packageVersion()}\n`)
+  if (help === true || word === undefined || word === 'help') {
+    // An option that does not exist is a mistake also where nothing else is said.
+    parseArgs({ args, allowPositionals: true, options: { ...known, ...CONFIG_OPTIONS, ...GENERAL_OPTIONS } })
+    return say(usage())
+  }
+  const command = Object.hasOwn(COMMANDS, word) ? COMMANDS[word] : undefined
+  if (command === undefined) throw new UsageError(`unknown command: ${word}`)
+  const { values, positionals: [, file, ...rest] } = parseArgs({ args, allowPositionals: true, options: { ...command.options, ...CONFIG_OPTIONS } })
+  if (rest.length > 0) throw new UsageError(`too many arguments: ${rest.join(' ')}`)
+  const sources = { file, environment: process.env, settings: values.set ?? [], strict: values.strict ?? false }
+  return await command.run(sources, values, { out: process.stdout, err: process.stderr })
+}
+
+function usage (): string {
+  const commands = Object.values(COMMANDS).map(({ usage, summary }) => [`oci-registry ${usage} [CONFIG.yml]`, summary] as const)
+  const options = Object.values(COMMANDS).flatMap(({ optionHelp }) => optionHelp ?? [])
+  return `oci-registry: an OCI container registry
 
 Usage:
-  oci-registry serve [options] [CONFIG.yml]   serve; without a file on 127.0.0.1:5000, data in ./data
-  oci-registry check [options] [CONFIG.yml]   check the configuration and print it, with the origin of each value
+${table(commands)}
   oci-registry --version
   oci-registry --help
 
 Options:
-  --set KEY=VALUE   a value of the configuration, for example --set http.addr=:5001; may be repeated
-  --strict          a key that does not exist is an error, not a warning
+${table([
+    ...options,
+    ['--set KEY=VALUE', 'a value of the configuration, for example --set http.addr=:5001; may be repeated'],
+    ['--strict', 'a key that does not exist is an error, not a warning']
+  ])}
 
 The environment variable REGISTRY_CONFIGURATION_PATH names the file too; REGISTRY_HTTP_ADDR and its like
 set single values over those of the file.
 `
-
-/** Runs a command line and says how the process is to end: an exit status, or undefined while it serves. */
-async function main (args: string[]): Promise<number | undefined> {
-  const { values, positionals } = parseArgs({
-    args,
-    allowPositionals: true,
-    options: {
-      help: { type: 'boolean', short: 'h' },
-      version: { type: 'boolean', short: 'v' },
-      set: { type: 'string', multiple: true },
-      strict: { type: 'boolean' }
-    }
-  })
-  const [command, file, ...rest] = positionals
-  if (values.version === true) return say(`oci-registry ${version()}\n`)
-  if (values.help === true || command === undefined || command === 'help') return say(USAGE)
-  if (command !== 'serve' && command !== 'check') throw new UsageError(`unknown command: ${command}`)
-  if (rest.length > 0) throw new UsageError(`too many arguments: ${rest.join(' ')}`)
-  const sources = { file, environment: process.env, settings: values.set ?? [], strict: values.strict ?? false }
-  if (command === 'check') return await check(sources)
-  await serve(await loadConfig(sources))
-  return undefined
 }
 
-async function check (sources: ConfigSources): Promise<number> {
-  const { config, warnings, origins } = await loadConfig(sources)
-  for (const warning of [...warnings, ...configWarnings(config)]) process.stderr.write(`oci-registry: warning: ${warning}\n`)
-  return say(effectiveConfig(config, origins))
+function table (rows: ReadonlyArray<readonly [string, string]>): string {
+  const width = Math.max(...rows.map(([left]) => left.length))
+  return rows.map(([left, right]) => `  ${left.padEnd(width)}   ${right}`).join('\n')
 }
 
 class UsageError extends Error {}
@@ -60,7 +71,7 @@ function say (text: string): number {
   return 0
 }
 
-function version (): string {
+function packageVersion (): string {
   const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
   return version
 }

@@ -2,6 +2,7 @@ import type { FastifyInstance, RegisterOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import authPlugin from './plugins/auth.js'
 import configPlugin from './plugins/config.js'
+import debugPlugin from './plugins/debug.js'
 import errorsPlugin from './plugins/errors.js'
 import headersPlugin from './plugins/headers.js'
 import namespacePlugin from './plugins/namespace.js'
@@ -10,29 +11,44 @@ import routingPlugin from './plugins/routing.js'
 import storagePlugin from './plugins/storage.js'
 import uploadsPlugin from './plugins/uploads.js'
 import validationPlugin from './plugins/validation.js'
+import workersPlugin from './plugins/workers.js'
 import routes from './routes/index.js'
 import type { RegistryConfigInput } from './schemas/config/index.js'
 import type { AccessController } from './services/auth/access.js'
+import type { DebugVariables } from './services/debug/variables.js'
 import type { StorageDriver } from './services/storage/driver.js'
+import type { Workers } from './services/workers/workers.js'
 
 /** Live objects a host hands in. They stay the host's: the registry never closes them. */
 export interface RegistryInstances {
   readonly driver?: StorageDriver
   readonly accessController?: AccessController
+  /** The processes that serve together with this one, where there are several. */
+  readonly workers?: Workers
+}
+
+/** What code outside the registry's scope can do with it. */
+export interface RegistryHandle {
+  /** What an operator may look at. */
+  readonly debug: DebugVariables
 }
 
 /** The configuration, in the keys of `config.yml`. Fastify takes `prefix`, `logLevel` and `logSerializers` besides. */
 export interface RegistryOptions extends RegistryConfigInput {
   readonly instances?: RegistryInstances
+  /** Called once, when the registry is ready to serve: the way to it from outside its scope. */
+  readonly onReady?: (handle: RegistryHandle) => void
 }
 
 async function registryPlugin (fastify: FastifyInstance, options: RegistryOptions & RegisterOptions): Promise<void> {
-  const { prefix, logLevel, logSerializers, instances = {}, ...config } = options
-  const { driver, accessController } = instances
+  const { prefix, logLevel, logSerializers, instances = {}, onReady, ...config } = options
+  const { driver, accessController, workers } = instances
   // A driver of the host's takes the place of a configured one.
   const storage = driver === undefined ? config.storage : { ...config.storage, inmemory: {} }
 
   await fastify.register(configPlugin, { config: { ...config, ...(storage === undefined ? {} : { storage }) } })
+  await fastify.register(debugPlugin)
+  await fastify.register(workersPlugin, { workers })
   await fastify.register(storagePlugin, { driver })
   await fastify.register(uploadsPlugin)
   await fastify.register(namespacePlugin)
@@ -47,6 +63,9 @@ async function registryPlugin (fastify: FastifyInstance, options: RegistryOption
     await scope.register(repositoryPlugin)
     await scope.register(routes)
   })
+
+  const { ociDebug: debug } = fastify
+  if (onReady !== undefined) fastify.addHook('onReady', async () => { onReady({ debug }) })
 }
 
 /**

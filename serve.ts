@@ -5,11 +5,23 @@ import type { Logger } from 'pino'
 import type { RegistryConfig } from './schemas/config/index.js'
 import { buildServer } from './server.js'
 import { listen } from './listen.js'
+import type { Command } from './services/commands/command.js'
 import { parseAddress } from './services/config/address.js'
 import { parseDuration } from './services/config/duration.js'
+import { loadConfig } from './services/config/load.js'
 import type { LoadedConfig } from './services/config/load.js'
 import { serverTls } from './services/http/tls.js'
 import { formatLogstash, formatText } from './services/log/formats.js'
+
+/** `serve`: what the product is for. */
+export const serveCommand: Command = {
+  usage: 'serve [options]',
+  summary: 'serve; without a file on 127.0.0.1:5000, data in ./data',
+  async run (sources) {
+    await serve(await loadConfig(sources))
+    return undefined
+  }
+}
 
 /**
  * Serves until a signal comes: the standalone server. Resolves when it listens.
