@@ -38,12 +38,10 @@ async function repositoryPlugin (fastify: FastifyInstance): Promise<void> {
     const { ociAccess } = request.routeOptions.config
     if (ociAccess === 'public') return
     const name = ociAccess === 'repository' ? repositoryName(request) : undefined
-    const { method, headers: { authorization } } = request
-    const caller = { method, authorization }
-    const grant = await ociAuth.authorize(caller, accessRecords(request, name))
+    const grant = await ociAuth.authorize(request, accessRecords(request, name))
     if (name === undefined) return
     refuseSwitchedOff(request)
-    request.oci = { grant, repository: ociNamespace.repository(name), mayPull: other => mayPull(ociAuth, caller, other) }
+    request.oci = { grant, repository: ociNamespace.repository(name), mayPull: other => mayPull(ociAuth, request, other) }
   })
 }
 
