@@ -13,7 +13,6 @@ export function unsupported (config: RegistryConfig): string[] {
     'storage.gcs': storage.gcs !== undefined,
     'auth.silly': auth?.silly !== undefined,
     'auth.htpasswd': auth?.htpasswd !== undefined,
-    'auth.token': auth?.token !== undefined,
     'middleware.registry': middleware.registry.some(({ disabled }) => !disabled),
     'middleware.repository': middleware.repository.some(({ disabled }) => !disabled),
     'middleware.storage': middleware.storage.some(({ disabled }) => !disabled),

@@ -69,16 +69,13 @@ export class KeySet {
 
   /** Begins to read the set again if it is old. What it has until then stays in use. */
   touch (): void {
-    const { now, maxAgeMs } = this.#options
-    if (now() - this.#attempted >= maxAgeMs) void this.refresh()
+    if (this.#age >= this.#options.maxAgeMs) void this.refresh()
   }
 
   /** Reads the set again, unless that was just done. Never rejects. */
   async refresh (): Promise<void> {
-    const { now, cooldownMs } = this.#options
     if (this.#loading !== undefined) return await this.#loading
-    if (now() - this.#attempted < cooldownMs) return
-    this.#attempted = now()
+    if (this.#age < this.#options.cooldownMs) return
     this.#loading = this.load().catch(this.#options.failed).finally(() => { this.#loading = undefined })
     await this.#loading
   }
@@ -92,6 +89,12 @@ export class KeySet {
     this.#keys = keys
     this.#text = text
     this.#options.changed()
+  }
+
+  /** A clock that was set back does not keep the set from being read. */
+  get #age (): number {
+    const age = this.#options.now() - this.#attempted
+    return age < 0 ? Infinity : age
   }
 
   /** How many names of keys are known, and when they were last asked for: for operators. */
