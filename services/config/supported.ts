@@ -11,8 +11,6 @@ export function unsupported (config: RegistryConfig): string[] {
     'storage.s3aws': storage.s3aws !== undefined,
     'storage.azure': storage.azure !== undefined,
     'storage.gcs': storage.gcs !== undefined,
-    'auth.silly': auth?.silly !== undefined,
-    'auth.htpasswd': auth?.htpasswd !== undefined,
     'auth.token': auth?.token !== undefined,
     'middleware.registry': middleware.registry.some(({ disabled }) => !disabled),
     'middleware.repository': middleware.repository.some(({ disabled }) => !disabled),
