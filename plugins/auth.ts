@@ -1,30 +1,34 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import type { AccessController } from '../services/auth/access.js'
-import { openAccess } from '../services/auth/access.js'
+import type { AccessController, Authorize } from '../services/auth/access.js'
+import { createAccess, hostedController } from '../services/auth/create.js'
+import type { TokenServer } from '../services/auth/token-server.js'
+import { ConfigError } from '../services/errors/config-error.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    ociAuth: AccessController
+    ociAuth: AccessController<FastifyRequest>
+    /** Hands out the tokens that {@link ociAuth} takes; null where the registry has no token server of its own. */
+    ociTokenServer: TokenServer | null
   }
 }
 
 export interface AuthPluginOptions {
-  /** The host's own rules. Without, everybody may do everything. */
-  readonly accessController?: AccessController | undefined
+  /** The host's own rules, in the place of configured ones. It stays the host's: it is not closed here. */
+  readonly accessController?: AccessController<FastifyRequest> | Authorize<FastifyRequest> | undefined
 }
 
 async function authPlugin (fastify: FastifyInstance, { accessController }: AuthPluginOptions): Promise<void> {
-  fastify.decorate('ociAuth', accessController ?? await configuredController(fastify))
+  const { ociConfig: { auth = {}, http: { host } }, ociWorkers: workers, ociDebug: debug, log, prefix } = fastify
+  if (accessController !== undefined) {
+    const configured = Object.keys(auth).find(name => name !== 'none')
+    if (configured !== undefined) throw new ConfigError(`auth.${configured}: an accessController is given as well`)
+    fastify.decorate('ociAuth', hostedController(accessController)).decorate('ociTokenServer', null)
+    return
+  }
+  const { controller, tokenServer = null } = await createAccess(auth, { workers, log, debug, prefix, host })
+  fastify.decorate('ociAuth', controller).decorate('ociTokenServer', tokenServer)
+  fastify.addHook('onClose', async () => { await controller.close?.() })
 }
 
-async function configuredController ({ ociConfig: { auth }, ociDebug, log }: FastifyInstance): Promise<AccessController> {
-  if (auth?.token === undefined) return openAccess
-  // Loaded when it is needed: the cryptography of tokens costs a tenth of the start.
-  const { createTokenController } = await import('../services/auth/create-token.js')
-  const { controller, verifier } = await createTokenController(auth.token, { warn: (message, error) => { log.warn({ err: error }, message) } })
-  ociDebug.publish('token', () => verifier.state)
-  return controller
-}
-
-export default fp(authPlugin, { name: 'oci-auth', fastify: '5.x', dependencies: ['oci-config', 'oci-debug'] })
+export default fp(authPlugin, { name: 'oci-auth', fastify: '5.x', dependencies: ['oci-config', 'oci-debug', 'oci-workers'] })

@@ -1,6 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { RepositoryName } from '../reference/reference.js'
 import type { Resource } from '../reference/resource-path.js'
+import type { Visibility } from '../registry/types.js'
+import { parseBasic } from './basic.js'
 
 export type Action = 'pull' | 'push' | 'delete' | '*'
 
@@ -17,13 +19,6 @@ export interface Grant {
   readonly groups?: readonly string[]
   /** What the caller may see of the registry, where that is not all of it: the catalog lists nothing else. */
   readonly visible?: Visibility
-}
-
-/** The part of a registry that somebody may pull from. */
-export interface Visibility {
-  mayPull (name: RepositoryName): boolean | Promise<boolean>
-  /** False when nothing below a path can be pulled, so that nobody need look: `team` for `team/app`. */
-  mayContain? (path: string): boolean
 }
 
 /**
@@ -50,9 +45,17 @@ export interface AccessController<Request extends AccessRequest = AccessRequest>
   close? (): Promise<void>
 }
 
-/** Everybody may do everything. */
+/** A controller that is but a function. */
+export type Authorize<Request extends AccessRequest = AccessRequest> = AccessController<Request>['authorize']
+
+const EVERYBODY: Grant = {}
+
+/** Everybody may do everything. Who gives a name is called so in logs and events, as in docker's registry; it proves nothing. */
 export const openAccess: AccessController = {
-  authorize: () => ({})
+  authorize ({ headers: { authorization } }) {
+    const claimed = authorization === undefined ? undefined : parseBasic(authorization)?.user
+    return claimed === undefined || claimed === '' ? EVERYBODY : { user: claimed }
+  }
 }
 
 const CANCEL: readonly Action[] = ['pull', 'push']

@@ -1,4 +1,5 @@
 import type { AccessRecord } from './access.js'
+import { quoted } from './basic.js'
 
 export interface BearerChallenge {
   readonly realm: string
@@ -32,8 +33,4 @@ export function scopeOf (records: readonly AccessRecord[]): string {
 
 function byOrder (a: string, b: string): number {
   return ORDER.indexOf(a) - ORDER.indexOf(b)
-}
-
-function quoted (value: string): string {
-  return `"${value.replace(/["\\]/g, '\\$&')}"`
 }

@@ -33,11 +33,11 @@ export function readClaims ({ sub, exp, access = [], groups }: JWTPayload): Toke
   return { ...(sub === undefined || sub === '' ? {} : { user: sub }), groups: isTexts(groups) ? groups : [], expires: exp ?? 0, access: granted }
 }
 
-/** The first record that the claims do not cover; undefined when all are. */
-export function firstMissing ({ access }: TokenClaims, records: readonly AccessRecord[]): AccessRecord | undefined {
-  return records.find(({ type, name, action }) => {
+/** Whether the claims allow all of the records. */
+export function covers ({ access }: TokenClaims, records: readonly AccessRecord[]): boolean {
+  return records.every(({ type, name, action }) => {
     const actions = access.get(`${type}:${name}`)
-    return actions === undefined || !(actions.has(action) || actions.has('*'))
+    return actions !== undefined && (actions.has(action) || actions.has('*'))
   })
 }
 

@@ -1,6 +1,7 @@
 import picomatch from 'picomatch'
 import { isRepositoryName } from '../reference/reference.js'
-import type { AccessRecord, Action, Visibility } from './access.js'
+import type { Visibility } from '../registry/types.js'
+import type { AccessRecord, Action } from './access.js'
 import type { Identity } from './credentials.js'
 
 /** One thing that is allowed: to whom, where, and what. */

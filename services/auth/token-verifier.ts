@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { calculateJwkThumbprint, decodeProtectedHeader, errors, jwtVerify } from 'jose'
 import type { JWK, ProtectedHeaderParameters } from 'jose'
 import { LRUCache } from 'lru-cache'
+import { OciError } from '../errors/oci-error.js'
 import { readClaims } from './claims.js'
 import type { TokenClaims } from './claims.js'
 import { verifyChain } from './keys/certificates.js'
@@ -63,7 +64,7 @@ export class TokenVerifier {
   /**
    * Checks a token's key, signature, issuer, audience and dates.
    *
-   * @throws {TokenRefused}
+   * @throws {TokenRefused} for what the token is; {@link OciError} UNAVAILABLE when keys cannot be looked up
    */
   async verify (token: string): Promise<TokenClaims> {
     try {
@@ -72,6 +73,7 @@ export class TokenVerifier {
       this.#verified.set(hashOf(token), claims, { size: token.length })
       return claims
     } catch (error) {
+      if (OciError.is(error)) throw error
       this.#counts.refused++
       if (error instanceof TokenRefused) throw error
       throw new TokenRefused((error as Error).message, { cause: error, isForged: error instanceof errors.JWSSignatureVerificationFailed })

@@ -1,8 +1,11 @@
-import { OciError } from '../errors/oci-error.js'
-import type { AccessController, AccessRecord, AccessRequest, Grant, Visibility } from './access.js'
+import type { Visibility } from '../registry/types.js'
+import type { AccessController, AccessRecord, AccessRequest, Grant } from './access.js'
 import { bearerChallenge } from './bearer-challenge.js'
-import { firstMissing } from './claims.js'
+import type { BearerChallenge } from './bearer-challenge.js'
+import { covers } from './claims.js'
 import type { TokenClaims } from './claims.js'
+import { AccessRefused, refusedAccess } from './refusal.js'
+import type { RefusalOptions } from './refusal.js'
 import { TokenRefused } from './token-verifier.js'
 import type { TokenVerifier } from './token-verifier.js'
 
@@ -14,6 +17,8 @@ export interface TokenControllerOptions {
   /** What a bearer may see of the registry, where the token does not say it. */
   readonly visible?: ((claims: TokenClaims) => Visibility | undefined) | undefined
 }
+
+export interface Refusal extends Pick<RefusalOptions, 'user' | 'claimed' | 'cause'>, Pick<BearerChallenge, 'error'> {}
 
 /** Lets in who brings a token with enough scope, and tells everybody else where to get one. */
 export class TokenController implements AccessController {
@@ -38,9 +43,9 @@ export class TokenController implements AccessController {
   }
 
   /** The answer to who brings no token, or one that is not enough. */
-  refusal (request: AccessRequest, records: readonly AccessRecord[], { error, cause }: { error?: 'invalid_token' | 'insufficient_scope' | undefined, cause?: unknown } = {}): OciError {
+  refusal (request: AccessRequest, records: readonly AccessRecord[], { error, ...who }: Refusal = {}): AccessRefused {
     const challenge = bearerChallenge({ realm: this.#realm(request), service: this.#service, records, error })
-    return new OciError('UNAUTHORIZED', { detail: detailOf(records), headers: { 'www-authenticate': challenge }, cause })
+    return new AccessRefused('UNAUTHORIZED', { ...who, detail: refusedAccess(records), headers: { 'www-authenticate': challenge } })
   }
 
   async #verified (token: string, request: AccessRequest, records: readonly AccessRecord[]): Promise<Grant> {
@@ -56,16 +61,12 @@ export class TokenController implements AccessController {
   }
 
   #granted (claims: TokenClaims, request: AccessRequest, records: readonly AccessRecord[]): Grant {
-    if (firstMissing(claims, records) !== undefined) throw this.refusal(request, records, { error: 'insufficient_scope' })
     const { user, groups } = claims
-    const visible = this.#visible(claims)
+    if (!covers(claims, records)) throw this.refusal(request, records, { error: 'insufficient_scope', user })
+    // Only the catalog looks at all there is.
+    const visible = records[0]?.type === 'registry' ? this.#visible(claims) : undefined
     return { ...(user === undefined ? {} : { user, groups }), ...(visible === undefined ? {} : { visible }) }
   }
-}
-
-/** What was asked for, in the words of docker's registry; null for the base. */
-function detailOf (records: readonly AccessRecord[]): unknown {
-  return records.length === 0 ? null : records.map(({ type, name, action }) => ({ Type: type, Class: '', Name: name, Action: action }))
 }
 
 /** The token of an Authorization header; undefined when it has another scheme, or none. */

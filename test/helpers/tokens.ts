@@ -51,7 +51,10 @@ export async function signToken ({ privateKey }: Pick<KeyPair, 'privateKey'>, he
 /** What access controllers look at of a request. */
 export function request (authorization?: string, headers: Record<string, string> = {}): AccessRequest {
   return {
-    method: 'GET', ip: '192.0.2.1', protocol: 'http', host: 'registry.example:5000',
+    method: 'GET',
+    ip: '192.0.2.1',
+    protocol: 'http',
+    host: 'registry.example:5000',
     headers: { host: 'registry.example:5000', ...headers, ...(authorization === undefined ? {} : { authorization }) }
   }
 }

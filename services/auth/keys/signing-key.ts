@@ -1,6 +1,7 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, randomUUID } from 'node:crypto'
 import type { JsonWebKey, KeyObject } from 'node:crypto'
 import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { OciError } from '../../errors/oci-error.js'
 import type { Workers } from '../../workers/workers.js'
 import { parseKeySet } from './key-set.js'
 import type { KeysById } from './key-set.js'
@@ -89,14 +90,14 @@ export class SharedSigningKey {
     workers.serve(TOPIC, async () => await this.#lead())
   }
 
-  /** Rejects when there is no leader to be asked, and tries again the next time. */
+  /** @throws {OciError} UNAVAILABLE while there is no leader to be asked */
   async get (): Promise<SigningKey> {
     this.#parsed ??= this.#fetch()
     try {
       return await this.#parsed
-    } catch (error) {
+    } catch (cause) {
       this.#parsed = undefined
-      throw error
+      throw new OciError('UNAVAILABLE', { cause })
     }
   }
 

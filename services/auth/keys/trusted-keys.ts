@@ -6,16 +6,26 @@ import type { KeySet, KeysById } from './key-set.js'
 import { keyIds, trustedKey } from './trusted-key.js'
 import type { TrustedKey } from './trusted-key.js'
 
+export interface TrustedKeysOptions {
+  readonly roots?: readonly X509Certificate[]
+  readonly fixed?: KeysById
+  readonly sets?: readonly KeySet[]
+  /** Keys that this server signs with itself, when they are known. */
+  readonly own?: () => Promise<KeysById>
+}
+
 /** Everything a token may be signed with: keys by what they are called, and certificates that chains may lead to. */
 export class TrustedKeys {
   readonly roots: readonly X509Certificate[]
   readonly #fixed: KeysById
   readonly #sets: readonly KeySet[]
+  readonly #own: () => Promise<KeysById>
 
-  constructor ({ roots = [], fixed = new Map(), sets = [] }: { roots?: readonly X509Certificate[], fixed?: KeysById, sets?: readonly KeySet[] }) {
+  constructor ({ roots = [], fixed = new Map(), sets = [], own = async () => fixed }: TrustedKeysOptions) {
     this.roots = roots
     this.#fixed = fixed
     this.#sets = sets
+    this.#own = own
   }
 
   /** Looks whether key sets have got old. Costs nothing when they have not. */
@@ -23,10 +33,16 @@ export class TrustedKeys {
     for (const set of this.#sets) set.touch()
   }
 
-  /** A key by its name, for which key sets are read again when nobody knows it. */
+  /**
+   * A key by its name, for which key sets are read again when nobody knows it.
+   *
+   * @throws {OciError} UNAVAILABLE when there is no knowing yet what this server signs with
+   */
   async find (id: string): Promise<TrustedKey | undefined> {
     const known = this.#get(id)
     if (known !== undefined) return known
+    const own = (await this.#own()).get(id)
+    if (own !== undefined) return own
     await Promise.all(this.#sets.map(async set => { await set.refresh() }))
     return this.#get(id)
   }

@@ -178,8 +178,8 @@ t.test('tokens that the good key did not sign', async t => {
     'five parts': `${header}.${payload}.${signature}.x.y`,
     'characters outside of the alphabet': `${header}.${payload}.${signature.slice(0, -4)}****`,
     'characters outside of ASCII': `${header}.${payload}.\u00e9`,
-    'dots': '..',
-    'garbage': 'garbage',
+    dots: '..',
+    garbage: 'garbage',
     'something huge': 'x'.repeat(1_000_000),
     'a header deep as the sea': `${base64url.encode(`${'['.repeat(20_000)}`)}.${payload}.${signature}`
   }
