@@ -3,18 +3,35 @@ import fp from 'fastify-plugin'
 import { AccessRefused } from '../services/auth/refusal.js'
 import { auditEntry } from '../services/log/audit.js'
 
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The client's address, of a request that writes. */
+    ociRemote: string | null
+  }
+}
+
 /** One line in the log for every write and every refusal, under the key `audit`. */
 async function auditPlugin (fastify: FastifyInstance): Promise<void> {
-  // In callback form: for a read that was let in it does nothing.
-  fastify.addHook('onResponse', (request, reply, done) => {
-    const { method, routeOptions: { config: { ociAccess } } } = request
-    if (ociAccess !== 'public' && !(reply.statusCode < 400 && (method === 'GET' || method === 'HEAD'))) audit(request, reply)
+  fastify.decorateRequest('ociRemote', null)
+  // All in callback form: for a read that was let in they do nothing.
+  fastify.addHook('onRequest', (request, _reply, done) => {
+    // The address of a client that goes away is lost, unless somebody asked for it before.
+    if (!isRead(request)) request.ociRemote = request.ip
+    done()
+  })
+  // Not when the answer has arrived: what was done was done, also when nobody is there any more to hear it.
+  fastify.addHook('onSend', (request, reply, _payload, done) => {
+    if (request.routeOptions.config.ociAccess !== 'public' && !(reply.statusCode < 400 && isRead(request))) audit(request, reply)
     done()
   })
 }
 
+function isRead ({ method }: FastifyRequest): boolean {
+  return method === 'GET' || method === 'HEAD'
+}
+
 function audit (request: FastifyRequest, reply: FastifyReply): void {
-  const { method, ip, id, headers, ociGrant, ociRefusal, routeOptions: { config: { ociResource, ociAccess } } } = request
+  const { method, ip, id, headers, ociRemote, ociGrant, ociRefusal, routeOptions: { config: { ociResource, ociAccess } } } = request
   const { name, reference } = request.params as { name?: string, reference?: string }
   const { mount, from } = request.query as { mount?: string[], from?: string[] }
   const digest = reply.getHeader('docker-content-digest')
@@ -22,7 +39,7 @@ function audit (request: FastifyRequest, reply: FastifyReply): void {
   const entry = auditEntry({
     method,
     status: reply.statusCode,
-    remote: ip,
+    remote: ociRemote ?? ip,
     id,
     resource: ociResource ?? (ociAccess === 'catalog' ? 'catalog' : 'base'),
     repository: name,

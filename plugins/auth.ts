@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { AccessController, Authorize } from '../services/auth/access.js'
-import { createAccess, hostedController } from '../services/auth/create.js'
+import { createAccessController, hostedController } from '../services/auth/create.js'
 import type { TokenServer } from '../services/auth/token-server.js'
 import { ConfigError } from '../services/errors/config-error.js'
 
@@ -26,8 +26,8 @@ async function authPlugin (fastify: FastifyInstance, { accessController }: AuthP
     fastify.decorate('ociAuth', hostedController(accessController)).decorate('ociTokenServer', null)
     return
   }
-  const { controller, tokenServer = null } = await createAccess(auth, { workers, log, debug, prefix, host })
-  fastify.decorate('ociAuth', controller).decorate('ociTokenServer', tokenServer)
+  const controller = await createAccessController(auth, { workers, log, debug, prefix, host })
+  fastify.decorate('ociAuth', controller).decorate('ociTokenServer', controller.tokenServer ?? null)
   fastify.addHook('onClose', async () => { await controller.close?.() })
 }
 

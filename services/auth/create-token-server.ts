@@ -25,19 +25,12 @@ export interface TokenServerParts {
   readonly policy: AccessPolicy | undefined
   readonly workers: Workers
   /** What precedes our routes, without a slash at the end. */
-  readonly prefix: string
+  readonly prefix?: string
   /** `http.host`. */
-  readonly host: string | undefined
+  readonly host?: string | undefined
   /** Of the Basic scheme. */
   readonly realm: string
   readonly now?: () => number
-}
-
-/** A registry with a token server of its own: who hands out tokens, and who lets in whoever brings one. */
-export interface ServedTokens {
-  readonly controller: TokenServerController
-  readonly server: TokenServer
-  readonly state: () => Record<string, unknown>
 }
 
 const KEY = 'auth.htpasswd.tokenserver'
@@ -48,7 +41,7 @@ const MIN_EXPIRATION_MS = 60_000
  *
  * @throws {ConfigError} when keys cannot be read, or tokens would expire before clients can use them
  */
-export async function createTokenServer (config: TokenServerConfig, { credentials, policy, workers, prefix, host, realm, now = Date.now }: TokenServerParts): Promise<ServedTokens> {
+export async function createTokenServer (config: TokenServerConfig, { credentials, policy, workers, prefix = '', host, realm, now = Date.now }: TokenServerParts): Promise<{ controller: TokenServerController, state: () => Record<string, unknown> }> {
   const { path, issuer, service = `oci-registry${prefix}`, expiration, refreshtokens } = config
   // Whatever it says, docker keeps a token for a minute.
   if (!(parseDuration(expiration) >= MIN_EXPIRATION_MS)) throw new ConfigError(`${KEY}.expiration: at least 60s are needed, not ${JSON.stringify(expiration)}`)
@@ -56,7 +49,7 @@ export async function createTokenServer (config: TokenServerConfig, { credential
   const signingKey = await openSigningKey(config.privatekey, workers)
   const keys = new TrustedKeys({ fixed: await olderKeys(config.publickeys), own: async () => (await signingKey()).trusted })
   const verifier = new TokenVerifier({ keys, issuers: [issuer], audiences: [service], now })
-  const server = new TokenServer({
+  const tokenServer = new TokenServer({
     credentials,
     policy,
     signingKey,
@@ -74,8 +67,8 @@ export async function createTokenServer (config: TokenServerConfig, { credential
     visible: claims => policy?.visibleTo(identityOf(claims))
   })
   const passwords = config.basic ? new BasicController({ realm, credentials, policy }) : undefined
-  const controller = new TokenServerController({ tokens, passwords, close: async () => { await credentials.close() } })
-  return { controller, server, state: () => ({ ...verifier.state, server: server.state }) }
+  const controller = new TokenServerController({ tokens, passwords, tokenServer, close: async () => { await credentials.close() } })
+  return { controller, state: () => ({ ...verifier.state, server: tokenServer.state }) }
 }
 
 async function openSigningKey (path: string | undefined, workers: Workers): Promise<() => Promise<SigningKey>> {

@@ -19,43 +19,42 @@ type HtpasswdConfig = NonNullable<AuthConfig['htpasswd']>
 export interface AccessParts {
   readonly workers: Workers
   readonly log: AuthLog
-  readonly debug: DebugVariables
+  readonly debug?: DebugVariables
   /** What precedes our routes, without a slash at the end. */
-  readonly prefix: string
+  readonly prefix?: string
   /** `http.host`: how clients call this server, if that is configured. */
-  readonly host: string | undefined
+  readonly host?: string | undefined
 }
 
-export interface Access {
-  readonly controller: AccessController
-  /** Hands out the tokens that the controller takes, where the registry does that itself. */
+/** A controller that may come with a token server: what hands out the tokens that it takes. */
+export interface ConfiguredController extends AccessController {
   readonly tokenServer?: TokenServer
 }
 
 /** The controller a validated configuration names. @throws {ConfigError} when it cannot be opened */
-export async function createAccess ({ silly, htpasswd, token }: AuthConfig, parts: AccessParts): Promise<Access> {
-  if (silly !== undefined) return { controller: new SillyController(silly) }
-  if (htpasswd !== undefined) return await passwordAccess(htpasswd, parts)
-  if (token === undefined) return { controller: openAccess }
+export async function createAccessController ({ silly, htpasswd, token }: AuthConfig, parts: AccessParts): Promise<ConfiguredController> {
+  if (silly !== undefined) return new SillyController(silly)
+  if (htpasswd !== undefined) return await passwordController(htpasswd, parts)
+  if (token === undefined) return openAccess
   // Loaded where it is needed: the cryptography of tokens would cost every start.
   const { createTokenController } = await import('./create-token.js')
   const { controller, verifier } = await createTokenController(token, { warn: (message, err) => { parts.log.warn({ err }, message) } })
-  parts.debug.publish('token', () => verifier.state)
-  return { controller }
+  parts.debug?.publish('token', () => verifier.state)
+  return controller
 }
 
-async function passwordAccess (htpasswd: HtpasswdConfig, parts: AccessParts): Promise<Access> {
+async function passwordController (htpasswd: HtpasswdConfig, parts: AccessParts): Promise<ConfiguredController> {
   const { realm, tokenserver } = htpasswd
   const [credentials, policy] = [await openCredentials(htpasswd, parts), policyOf(htpasswd)]
-  if (tokenserver === undefined) return { controller: new BasicController({ realm, credentials, policy }) }
+  if (tokenserver === undefined) return new BasicController({ realm, credentials, policy })
   const { createTokenServer } = await import('./create-token-server.js')
-  const { controller, server, state } = await createTokenServer(tokenserver, { ...parts, realm, credentials, policy })
-  parts.debug.publish('token', state)
-  return { controller, tokenServer: server }
+  const { controller, state } = await createTokenServer(tokenserver, { ...parts, realm, credentials, policy })
+  parts.debug?.publish('token', state)
+  return controller
 }
 
 /** The users of a configuration. @throws {ConfigError} when their file cannot be used */
-export async function openCredentials ({ path, groups, throttle }: Pick<HtpasswdConfig, 'path' | 'groups' | 'throttle'>, { workers, log }: Pick<AccessParts, 'workers' | 'log'>): Promise<HtpasswdCredentials> {
+export async function openCredentials ({ path, groups, throttle }: Pick<HtpasswdConfig, 'path' | 'groups' | 'throttle'>, { workers, log }: AccessParts): Promise<HtpasswdCredentials> {
   const { free, delay, maxdelay } = throttle
   const logins = new Logins({ workers, free, delay: parseDuration(delay), maxDelay: parseDuration(maxdelay) })
   return new HtpasswdCredentials({ file: await HtpasswdFile.open({ path, log }), logins, ...(groups === undefined ? {} : { groups }) })

@@ -125,8 +125,8 @@ export class LoginThrottle {
 
   /** From an address that tries names, one attempt follows another. */
   #takeTurn (address: string, at: number): void {
-    const from = this.#addresses.get(address)
-    if (from !== undefined && from.failed >= FREE_USERS) from.until = at + this.#options.delay
+    const from = this.#count(this.#addresses, address, at)
+    if (from.failed >= FREE_USERS) from.until = at + this.#options.delay
   }
 
   /** How long the next attempt has to wait after so many failed. */

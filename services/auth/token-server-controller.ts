@@ -3,11 +3,13 @@ import { parseBasic } from './basic.js'
 import type { BasicController } from './basic-controller.js'
 import { AccessRefused } from './refusal.js'
 import type { TokenController } from './token.js'
+import type { TokenServer } from './token-server.js'
 
 export interface TokenServerControllerOptions {
   readonly tokens: TokenController
   /** Takes user and password with each request; undefined where that is switched off. */
   readonly passwords: BasicController | undefined
+  readonly tokenServer: TokenServer
   readonly close: () => Promise<void>
 }
 
@@ -16,11 +18,13 @@ export interface TokenServerControllerOptions {
  * asked. The challenge is always the token server's: docker would never get an anonymous token after another (R-243).
  */
 export class TokenServerController implements AccessController {
+  readonly tokenServer: TokenServer
   readonly #tokens: TokenController
   readonly #passwords: BasicController | undefined
   readonly #close: () => Promise<void>
 
-  constructor ({ tokens, passwords, close }: TokenServerControllerOptions) {
+  constructor ({ tokens, passwords, tokenServer, close }: TokenServerControllerOptions) {
+    this.tokenServer = tokenServer
     this.#tokens = tokens
     this.#passwords = passwords
     this.#close = close
