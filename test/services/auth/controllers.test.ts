@@ -35,7 +35,11 @@ accessControllerSuite(t, 'htpasswd with a policy', async t => ({
 
 accessControllerSuite(t, 'silly', async () => ({
   controller: await createAccessController({ silly: { realm: 'https://silly.example/token', service: 'silly' } }, parts),
-  pusher: 'Bearer anything', owner: 'x', users: { pusher: 'silly', owner: 'silly' }, wrong: [], secrets: []
+  pusher: 'Bearer anything',
+  owner: 'x',
+  users: { pusher: 'silly', owner: 'silly' },
+  wrong: [],
+  secrets: []
 }))
 
 t.test('silly challenges as docker\'s registry does, with a scope for each action', async t => {
