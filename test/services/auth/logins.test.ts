@@ -62,7 +62,7 @@ t.test('closing sends those away who wait', async t => {
 })
 
 t.test('so many may wait, and no more', async t => {
-  const logins = new Logins({ workers: alone(), free: 1, delay: 1000, maxDelay: 1000, sleep: async (_, signal) => { await new Promise((_resolve, reject) => { signal.addEventListener('abort', () => { reject(signal.reason as Error) }) }) } })
+  const logins = new Logins({ workers: alone(), free: 1, delay: 1000, maxDelay: 1000, sleep: untilAborted })
   const addresses = Array.from({ length: 1001 }, (_, i) => `192.0.${i >> 8}.${i & 255}`)
   await Promise.all(addresses.map(async address => await logins.attempt({ user: 'ann', address }, async () => 'in')))
   await Promise.all(addresses.map(async address => await logins.attempt({ user: 'ann', address }, wrong)))
@@ -77,4 +77,9 @@ t.test('so many may wait, and no more', async t => {
 
 async function turns (): Promise<void> {
   for (let i = 0; i < 10; i++) await new Promise(resolve => { setImmediate(resolve) })
+}
+
+async function untilAborted (_ms: number, signal: AbortSignal): Promise<void> {
+  await new Promise<void>(resolve => { signal.addEventListener('abort', () => { resolve() }) })
+  signal.throwIfAborted()
 }
