@@ -5,6 +5,7 @@ import type { BasicCredentials } from '../services/auth/basic.js'
 import { AccessRefused } from '../services/auth/refusal.js'
 import type { TokenRequest, TokenServer } from '../services/auth/token-server.js'
 import { OciError } from '../services/errors/oci-error.js'
+import { auditEntry } from '../services/log/audit.js'
 import type { RouteScope } from './types.js'
 
 export interface TokenRouteOptions {
@@ -22,15 +23,18 @@ export default async function tokenRoutes (fastify: RouteScope, { path, server, 
   fastify.removeAllContentTypeParsers()
   fastify.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string', bodyLimit: MAX_FORM_BYTES }, (_request, body, done) => { done(null, new URLSearchParams(String(body))) })
 
+  const challenge = { 'www-authenticate': `Basic realm=${quoted(realm)}` }
+
   fastify.route({
     method: 'GET',
     url: path,
     schema: getToken,
     async handler (request, reply) {
-      const parameters = queryOf(request)
-      const credentials = basicCredentials(request, realm)
-      const offline = parameters.get('offline_token') === 'true'
-      return await answer(reply, { ...common(parameters, request), credentials, offline }, { 'www-authenticate': `Basic realm=${quoted(realm)}` })
+      return await answer(request, reply, challenge, () => {
+        const parameters = queryOf(request)
+        const offline = parameters.get('offline_token') === 'true'
+        return { ...common(parameters, request), credentials: basicCredentials(request), offline }
+      })
     }
   })
 
@@ -39,23 +43,35 @@ export default async function tokenRoutes (fastify: RouteScope, { path, server, 
     url: path,
     schema: postToken,
     async handler (request, reply) {
-      const form = request.body instanceof URLSearchParams ? request.body : new URLSearchParams()
-      const offline = form.get('access_type') === 'offline'
       // Whoever sends a form knows no Basic scheme: there is no challenge.
-      return await answer(reply, { ...common(form, request), ...grantOf(form), offline }, {})
+      return await answer(request, reply, {}, () => {
+        const form = request.body instanceof URLSearchParams ? request.body : new URLSearchParams()
+        const offline = form.get('access_type') === 'offline'
+        return { ...common(form, request), ...grantOf(form), offline }
+      })
     }
   })
 
-  async function answer (reply: FastifyReply, request: TokenRequest, challenge: Readonly<Record<string, string>>): Promise<FastifyReply> {
+  async function answer (request: FastifyRequest, reply: FastifyReply, challenge: Readonly<Record<string, string>>, read: () => TokenRequest): Promise<FastifyReply> {
     try {
-      const response = await server.grant(request)
+      const { user, response } = await server.grant(read())
+      if (user !== undefined) request.log = request.log.child({ 'auth.user.name': user })
       return reply.headers({ 'content-type': 'application/json', 'cache-control': 'no-store' }).send(Buffer.from(JSON.stringify(response)))
     } catch (error) {
+      if (OciError.is(error)) audit(request, error)
       if (!(error instanceof AccessRefused) || error.code !== 'UNAUTHORIZED') throw error
       const { message, claimed, cause } = error
       throw new AccessRefused('UNAUTHORIZED', { message, claimed, cause, headers: challenge })
     }
   }
+}
+
+/** Who is refused a token is refused everything: that belongs in the audit. */
+function audit ({ method, ip, id, log }: FastifyRequest, error: OciError): void {
+  const { status, code } = error
+  if (status !== 401 && status !== 429) return
+  const claimed = error instanceof AccessRefused ? error.claimed : undefined
+  log.info({ audit: auditEntry({ method, status, code, remote: ip, id, resource: 'token', claimed, hasCredentials: true }) }, 'audit')
 }
 
 function common (parameters: URLSearchParams, { ip }: FastifyRequest): Pick<TokenRequest, 'service' | 'scopes' | 'address'> {
@@ -70,12 +86,10 @@ function queryOf ({ url }: FastifyRequest): URLSearchParams {
 }
 
 /** @throws {AccessRefused} UNAUTHORIZED for a header that is none of the Basic scheme */
-function basicCredentials ({ headers: { authorization } }: FastifyRequest, realm: string): BasicCredentials | undefined {
+function basicCredentials ({ headers: { authorization } }: FastifyRequest): BasicCredentials | undefined {
   if (authorization === undefined) return undefined
   const credentials = parseBasic(authorization)
-  if (credentials === undefined) {
-    throw new AccessRefused('UNAUTHORIZED', { message: 'the Authorization header must be of the Basic scheme', headers: { 'www-authenticate': `Basic realm=${quoted(realm)}` } })
-  }
+  if (credentials === undefined) throw new AccessRefused('UNAUTHORIZED', { message: 'the Authorization header must be of the Basic scheme' })
   // skopeo and podman send no name and no password when they have none.
   return credentials.user === '' && credentials.password === '' ? undefined : credentials
 }

@@ -77,7 +77,7 @@ export class TokenServer {
    * @throws {OciError} UNAUTHORIZED for wrong credentials; UNSUPPORTED (400) for another registry's name, for too many
    * scopes, and for refresh tokens where there are none; what {@link CredentialStore.verify} throws
    */
-  async grant (request: TokenRequest): Promise<TokenResponse> {
+  async grant (request: TokenRequest): Promise<{ user: string | undefined, response: TokenResponse }> {
     const { service } = this.#options
     if (request.service !== undefined && request.service !== '' && request.service !== service) throw badRequest(`this is the token server of ${JSON.stringify(service)}`)
     const identity = await this.#identify(request)
@@ -94,7 +94,7 @@ export class TokenServer {
     })
     this.#counts[identity === undefined ? 'anonymous' : 'issued']++
     const refresh = identity === undefined || request.offline !== true || request.refreshToken !== undefined ? undefined : await this.#refreshToken(identity, seconds)
-    return {
+    const response: TokenResponse = {
       token,
       access_token: token,
       token_type: 'Bearer',
@@ -103,6 +103,7 @@ export class TokenServer {
       issued_at: new Date(seconds * 1000).toISOString(),
       ...(refresh === undefined ? {} : { refresh_token: refresh })
     }
+    return { user: identity?.user, response }
   }
 
   /** Whether somebody, undefined for a stranger, may do what a record says. */
