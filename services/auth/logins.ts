@@ -95,5 +95,5 @@ function tooMany (ms: number): OciError {
 }
 
 async function pause (ms: number, signal: AbortSignal): Promise<void> {
-  await sleep(ms, undefined, { signal, ref: false })
+  await sleep(ms, undefined, { signal })
 }

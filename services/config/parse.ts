@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { Ajv } from 'ajv'
 import type { ErrorObject } from 'ajv'
 import { configSchema } from '../../schemas/config/index.js'
@@ -46,8 +47,17 @@ function driverProblems (config: unknown): string[] {
   return drivers.length === 1 ? [] : [`storage: exactly one driver is needed, got ${drivers.join(' and ')}`]
 }
 
-function hostProblems ({ http: { host } }: RegistryConfig): string[] {
-  return host === undefined || URL.canParse(host) ? [] : [`http.host: a URL is needed, not ${JSON.stringify(host)}`]
+function hostProblems ({ http: { host, trustedproxies } }: RegistryConfig): string[] {
+  return [
+    ...host === undefined || URL.canParse(host) ? [] : [`http.host: a URL is needed, not ${JSON.stringify(host)}`],
+    ...trustedproxies.filter(proxy => !isNetwork(proxy)).map(proxy => `http.trustedproxies: an address or a network such as 10.0.0.0/8 is needed, not ${JSON.stringify(proxy)}`)
+  ]
+}
+
+function isNetwork (text: string): boolean {
+  const [address = '', bits = '1', ...rest] = text.split('/')
+  const version = isIP(address)
+  return version !== 0 && rest.length === 0 && /^[1-9]\d{0,2}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128)
 }
 
 function explain (error: ErrorObject): string {

@@ -175,6 +175,14 @@ t.test('http.host has a scheme and a host and is a URL', async t => {
   }
 })
 
+t.test('http.trustedproxies are addresses and networks', async t => {
+  const trustedproxies = ['10.0.0.0/8', '127.0.0.1', '::1', 'fd00::/8']
+  t.same(parseConfig({ ...MEMORY, http: { trustedproxies } }).http.trustedproxies, trustedproxies)
+  for (const proxy of ['', 'proxy.example', '10.0.0.0/33', '10.0.0.0/0', '10.0.0.0/', '::1/129', '10.0.0.0/8/8', '10.0.0.0/a']) {
+    t.equal(await refused(t, { ...MEMORY, http: { trustedproxies: ['::1', proxy] } }), `http.trustedproxies: an address or a network such as 10.0.0.0/8 is needed, not ${JSON.stringify(proxy)}`)
+  }
+})
+
 t.test('http.prefix begins and ends with a slash', async t => {
   for (const prefix of ['/', '/a/', '/a/b-c/']) t.equal(parseConfig({ ...MEMORY, http: { prefix } }).http.prefix, prefix)
   for (const prefix of ['', 'a', 'a/', '/a', '//', '/a//b/']) t.match(await refused(t, { ...MEMORY, http: { prefix } }), /^http\.prefix: /, prefix)
