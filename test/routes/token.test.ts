@@ -9,7 +9,7 @@ import { shortDirectory } from '../helpers/clients.js'
 import { PUBLIC, SERVICE, USERS, ann, bob, get, granted, post, served, tokenFor } from '../helpers/token-server.js'
 import type { Answer } from '../helpers/token-server.js'
 
-t.test('a user gets a token in the shape that docker and OAuth 2 expect', async t => {
+t.test('a user gets a token in the shape that docker and OAuth 2 expect (R-244)', async t => {
   const { app } = await served(t)
   const response = await get(app, `service=${SERVICE}&scope=repository:team/app:pull,push&account=ann&client_id=docker`, ann)
   t.equal(response.statusCode, 200)
