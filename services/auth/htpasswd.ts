@@ -1,4 +1,4 @@
-import { verify } from '@node-rs/bcrypt'
+import bcrypt from 'bcrypt'
 import { BoundedQueue } from './bounded-queue.js'
 import type { CredentialStore, Identity } from './credentials.js'
 import type { HtpasswdFile, HtpasswdUsers } from './htpasswd-file.js'
@@ -61,7 +61,7 @@ export class HtpasswdCredentials implements CredentialStore {
     // Its turn may have come late: the file is asked again.
     const { hashes, dummy } = await this.#file.users()
     const hashed = hashes.get(user)
-    const isRight = await verify(password, hashed ?? dummy)
+    const isRight = await bcrypt.compare(password, hashed ?? dummy)
     return isRight && hashed !== undefined ? { user, groups: this.#groupsOf.get(user) ?? [] } : undefined
   }
 }
