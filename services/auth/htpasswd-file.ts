@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { hash, parseOptions } from '@node-rs/bcrypt'
+import bcrypt from 'bcrypt'
 import { ConfigError } from '../errors/config-error.js'
 import { OciError } from '../errors/oci-error.js'
 
@@ -32,7 +32,7 @@ const LOOK_MS = 1000
 const SETTLED_MS = 2000
 /** Of the user that is made when there is no file, and for comparing when there are no users. */
 const COST = 10
-const BCRYPT = /^\$2[aby]\$/
+const BCRYPT = /^\$2[aby]\$(0[4-9]|[12]\d|3[01])(\$[./A-Za-z0-9]{53})$/
 // A hash of nothing anybody knows; with another cost than it was made with, of nothing at all.
 const DUMMY = 'ehSf/vNQoMh3cZTIciEJU.zMxb3iHgW.k8PrH384TbMBQELO1lBKG'
 
@@ -106,7 +106,7 @@ export class HtpasswdFile {
     const text = await readFile(this.#path, 'utf8')
     this.#signature = signature
     const hashes = parseHtpasswd(text)
-    this.#users = { hashes, dummy: `$2b$${String(usualCost(hashes)).padStart(2, '0')}$${DUMMY}` }
+    this.#users = { hashes, dummy: `$2b$${usualCost(hashes)}$${DUMMY}` }
     return this.#users
   }
 }
@@ -122,35 +122,29 @@ function parseHtpasswd (text: string): Map<string, string> {
     const colon = entry.indexOf(':')
     if (colon === -1) throw new MalformedLine(`line ${i + 1} is no user:hash`)
     const [user, hashed] = [entry.slice(0, colon), entry.slice(colon + 1)]
-    if (BCRYPT.test(hashed) && costOf(hashed) !== undefined) hashes.set(user, hashed)
-    else hashes.delete(user)
+    const [, cost, rest] = BCRYPT.exec(hashed) ?? []
+    // The prefixes are names of one algorithm; the library knows it by this one.
+    if (cost === undefined || rest === undefined) hashes.delete(user)
+    else hashes.set(user, `$2b$${cost}${rest}`)
   }
   return hashes
 }
 
-/** The cost that most of the hashes have. */
-function usualCost (hashes: ReadonlyMap<string, string>): number {
-  const counts = new Map<number, number>()
+/** The cost that most of the hashes have, as they write it. */
+function usualCost (hashes: ReadonlyMap<string, string>): string {
+  const counts = new Map<string, number>()
   for (const hashed of hashes.values()) {
-    const cost = costOf(hashed) ?? COST
+    const cost = hashed.slice(4, 6)
     counts.set(cost, (counts.get(cost) ?? 0) + 1)
   }
-  return [...counts].reduce((most, one) => one[1] > most[1] ? one : most, [COST, 0])[0]
-}
-
-function costOf (hashed: string): number | undefined {
-  try {
-    return parseOptions(hashed).cost
-  } catch {
-    return undefined // nothing matches it
-  }
+  return [...counts].reduce((most, one) => one[1] > most[1] ? one : most, [String(COST), 0])[0]
 }
 
 /** Makes the file if there is none. Of several processes that start at once one does, and says the password. */
 async function provision ({ path, log }: HtpasswdFileOptions): Promise<void> {
   if (await stat(path).then(() => true, (error: NodeJS.ErrnoException) => error.code !== 'ENOENT')) return
   const password = randomBytes(32).toString('base64url')
-  const line = `docker:${await hash(password, { cost: COST, version: '2y' })}\n`
+  const line = `docker:${await bcrypt.hash(password, COST)}\n`
   await mkdir(dirname(path), { recursive: true, mode: 0o700 })
   try {
     await writeFile(path, line, { flag: 'wx', mode: 0o600, flush: true })

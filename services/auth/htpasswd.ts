@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { verify } from '@node-rs/bcrypt'
+import bcrypt from 'bcrypt'
 import { BoundedQueue } from './bounded-queue.js'
 import type { CredentialStore, Identity } from './credentials.js'
 import type { HtpasswdFile, HtpasswdUsers } from './htpasswd-file.js'
@@ -70,7 +70,7 @@ export class HtpasswdCredentials implements CredentialStore {
     // Its turn may have come late: the file is asked again.
     const { hashes, dummy } = await this.#file.users()
     const hashed = hashes.get(user)
-    const isRight = await verify(password, hashed ?? dummy)
+    const isRight = await bcrypt.compare(password, hashed ?? dummy)
     return isRight && hashed !== undefined ? this.#identity(user) : undefined
   }
 

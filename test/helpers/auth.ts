@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { hashSync } from '@node-rs/bcrypt'
+import bcrypt from 'bcrypt'
 import type { Test } from 'tap'
 import type { AccessRecord, AccessRequest } from '../../services/auth/access.js'
 import type { AuthLog } from '../../services/auth/htpasswd-file.js'
@@ -9,7 +9,7 @@ export const basic = (user: string, password: string): string => `Basic ${Buffer
 
 /** Lines of an htpasswd file, with hashes that cost little. */
 export function htpasswd (users: Readonly<Record<string, string>>, version: '2a' | '2b' | '2y' = '2y'): string {
-  return Object.entries(users).map(([user, password]) => `${user}:${hashSync(password, { cost: 4, version })}\n`).join('')
+  return Object.entries(users).map(([user, password]) => `${user}:$${version}$${bcrypt.hashSync(password, 4).slice(4)}\n`).join('')
 }
 
 /** A file of users in a directory of the test's; its path. */

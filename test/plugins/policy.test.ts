@@ -171,7 +171,7 @@ t.test('without a policy every user may do everything, and nobody else anything'
   t.same((await app.inject({ url: '/v2/_catalog', headers: { authorization: BOB } })).json(), { repositories: [] })
 })
 
-t.test('10,000 requests with random credentials: no access, and nothing breaks', { timeout: 240_000 }, async t => {
+t.test('10,000 requests with random credentials: no access, and nothing breaks', async t => {
   const { app } = await guarded(t)
   const statuses = new Map<number, number>()
   const random = (): string => Math.random().toString(36).slice(2)
@@ -180,7 +180,7 @@ t.test('10,000 requests with random credentials: no access, and nothing breaks',
     const { statusCode } = await app.inject({ url: '/v2/secret/app/manifests/1.0', headers: { authorization }, remoteAddress: `198.51.${i >> 8 & 255}.${i & 255}` })
     statuses.set(statusCode, (statuses.get(statusCode) ?? 0) + 1)
   }
-  for (let i = 0; i < 10_000; i += 100) await Promise.all(Array.from({ length: 100 }, async (_, j) => { await one(i + j) }))
+  await Promise.all(Array.from({ length: 10_000 }, async (_, i) => { await one(i) }))
   t.same([...statuses.keys()].filter(status => status !== 401 && status !== 429), [])
   t.ok((statuses.get(401) ?? 0) >= 6000, JSON.stringify([...statuses]))
   t.equal((await app.inject({ url: '/v2/', headers: { authorization: BOB }, remoteAddress: '203.0.113.1' })).statusCode, 200, 'others get in')

@@ -1,6 +1,6 @@
 import { chmod, mkdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { verify } from '@node-rs/bcrypt'
+import bcrypt from 'bcrypt'
 import t from 'tap'
 import type { Test } from 'tap'
 import { HtpasswdFile } from '../../../services/auth/htpasswd-file.js'
@@ -31,14 +31,14 @@ t.test('the three prefixes of bcrypt count, everything else never matches', asyn
   const { file } = await opened(t, text)
   const users = await file.users()
   t.same(namesIn(users), ['y', 'a', 'b'])
-  for (const hashed of users.hashes.values()) t.ok(await verify('secret', hashed))
+  for (const hashed of users.hashes.values()) t.ok(await bcrypt.compare('secret', hashed))
 })
 
 t.test('comments, empty lines, Windows line ends; the last line of a user counts; a name ends at the first colon', async t => {
   const last = htpasswd({ ann: 'second' })
   const { file } = await opened(t, `# users\r\n\n  \n${htpasswd({ ann: 'first' }).trim()}\r\n  # more\n  ${last}${htpasswd({ bob: 'x' })}bob:no-hash\n`)
   const { hashes } = await file.users()
-  t.same([...hashes], [['ann', last.trim().slice(4)]])
+  t.same([...hashes], [['ann', last.trim().slice(4).replace('$2y$', '$2b$')]])
 })
 
 t.test('a user that is not there costs what most users cost', async t => {
@@ -47,7 +47,7 @@ t.test('a user that is not there costs what most users cost', async t => {
   const { dummy, hashes } = await file.users()
   t.equal(hashes.size, 4)
   t.match(dummy, /^\$2b\$04\$/)
-  t.equal(await verify('', dummy), false)
+  t.equal(await bcrypt.compare('', dummy), false)
   const { dummy: alone } = await (await opened(t, '')).file.users()
   t.match(alone, /^\$2b\$10\$/)
 })
@@ -126,11 +126,11 @@ t.test('a missing file is made, for its owner alone, with a user docker whose pa
   const password = String(fields['password'])
   t.ok(password.length >= 32)
   t.same([...hashes.keys()], ['docker'])
-  t.ok(await verify(password, hashes.get('docker') ?? ''))
+  t.ok(await bcrypt.compare(password, hashes.get('docker') ?? ''))
   t.equal((await stat(path)).mode & 0o777, 0o600)
   t.equal((await stat(join(path, '..'))).mode & 0o777, 0o700)
   const written = await readFile(path, 'utf8')
-  t.match(written, /^docker:\$2y\$10\$.{53}\n$/)
+  t.match(written, /^docker:\$2b\$10\$.{53}\n$/)
   const again = new RecordedLog()
   await HtpasswdFile.open({ path, log: again })
   t.same(again.warnings, [])
@@ -145,7 +145,7 @@ t.test('of several that start at once one makes the file, and the password it sa
   t.equal(said.length, 1)
   for (const file of files) {
     const { hashes } = await file.users()
-    t.ok(await verify(String(said[0]?.fields['password']), hashes.get('docker') ?? ''))
+    t.ok(await bcrypt.compare(String(said[0]?.fields['password']), hashes.get('docker') ?? ''))
   }
 })
 

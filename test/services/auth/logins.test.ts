@@ -2,7 +2,7 @@ import t from 'tap'
 import { Logins } from '../../../services/auth/logins.js'
 import { alone } from '../../../services/workers/workers.js'
 import type { Workers } from '../../../services/workers/workers.js'
-import { ConnectedWorkers } from '../../helpers/connected-workers.js'
+import { TestWorkers } from '../../helpers/workers.js'
 
 const ANN = { user: 'ann', address: '192.0.2.1' }
 const wrong = async (): Promise<undefined> => undefined
@@ -33,23 +33,32 @@ t.test('what an attempt finds is what it returns; what it throws is thrown and d
 })
 
 t.test('what one process counts, all count', async t => {
-  const workers = new ConnectedWorkers(3)
+  const workers = new TestWorkers()
   const slept: number[] = []
-  const all = workers.all.map(one => new Logins({ workers: one, free: 2, delay: 1000, maxDelay: 30_000, now: () => 0, sleep: async ms => { slept.push(ms) } }))
+  const all = [await workers.join(3), await workers.join(3), await workers.join(3)]
+    .map(one => new Logins({ workers: one, free: 2, delay: 1000, maxDelay: 30_000, now: () => 0, sleep: async ms => { slept.push(ms) } }))
   for (let i = 0; i < 4; i++) await all[i % 3]?.attempt(ANN, wrong)
   t.same(slept, [1000, 3000])
   for (const logins of all) await t.rejects(logins.attempt(ANN, wrong), { code: 'TOOMANYREQUESTS' })
 })
 
-t.test('without a leader a process counts for itself, and a new leader counts anew', async t => {
-  const workers = new ConnectedWorkers(2)
-  const [first, second] = workers.all.map(one => counting(one)) as [ReturnType<typeof counting>, ReturnType<typeof counting>]
-  workers.lead(undefined)
-  for (let i = 0; i < 3; i++) await second.logins.attempt(ANN, wrong)
-  t.same(second.slept, [1000])
-  workers.lead(0)
-  for (let i = 0; i < 2; i++) await second.logins.attempt(ANN, wrong)
-  t.same([first.slept, second.slept], [[], [1000]])
+t.test('when the process that counts dies, the next one counts anew', async t => {
+  const workers = new TestWorkers()
+  const [first, second, third] = [await workers.join(3), await workers.join(3), await workers.join(3)]
+  const [, logins, other] = [counting(first), counting(second), counting(third)] as const
+  for (let i = 0; i < 3; i++) await other.logins.attempt(ANN, wrong)
+  t.same(other.slept, [1000])
+  workers.kill(first.id)
+  for (let i = 0; i < 2; i++) await other.logins.attempt(ANN, wrong)
+  t.same(other.slept, [1000])
+  await logins.logins.attempt(ANN, wrong)
+  t.same(logins.slept, [1000])
+})
+
+t.test('without anybody who counts, a process counts for itself', async t => {
+  const { logins, slept } = counting({ ...alone(), ask: async () => { throw new Error('nobody leads') } })
+  for (let i = 0; i < 3; i++) await logins.attempt(ANN, wrong)
+  t.same(slept, [1000])
 })
 
 t.test('closing sends those away who wait', async t => {

@@ -134,7 +134,6 @@ t.test('what is not built yet and would be missed is refused; what nobody would 
   })), [
     'storage.cache: is not supported yet and has no effect',
     'health.storagedriver: is not supported yet and has no effect',
-    'http.debug: is not supported yet and has no effect',
     'reporting: was removed in registry 3 and has no effect',
     'loglevel: is the old name of log.level'
   ])
