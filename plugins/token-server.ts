@@ -16,6 +16,11 @@ async function tokenServerPlugin (fastify: FastifyInstance): Promise<void> {
     await scope.register(headersPlugin)
     await scope.register(tokenRoutes, { path: tokenserver.path, server, realm })
   })
+  // Nobody waits for it: whoever needs it later asks again.
+  fastify.addHook('onReady', done => {
+    server.prepare().catch((err: unknown) => { fastify.log.warn({ err }, 'the key of the token server is not there yet') })
+    done()
+  })
 }
 
 export default fp(tokenServerPlugin, { name: 'oci-token-server', fastify: '5.x', dependencies: ['oci-config', 'oci-auth'] })

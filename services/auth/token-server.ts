@@ -106,6 +106,11 @@ export class TokenServer {
     return { user: identity?.user, response }
   }
 
+  /** Has the key at hand before it is needed: the process that made it may be gone by then. */
+  async prepare (): Promise<void> {
+    await this.#options.signingKey()
+  }
+
   /** Whether somebody, undefined for a stranger, may do what a record says. */
   allows (identity: Identity | undefined, record: AccessRecord): boolean {
     const { policy } = this.#options
