@@ -16,16 +16,16 @@ export interface AuthPluginOptions {
 }
 
 async function authPlugin (fastify: FastifyInstance, { accessController }: AuthPluginOptions): Promise<void> {
-  const { ociConfig: { auth = {} }, ociWorkers: workers, log } = fastify
+  const { ociConfig: { auth = {} }, ociWorkers: workers, ociDebug: debug, log } = fastify
   if (accessController !== undefined) {
     const configured = Object.keys(auth).find(name => name !== 'none')
     if (configured !== undefined) throw new ConfigError(`auth.${configured}: an accessController is given as well`)
     fastify.decorate('ociAuth', hostedController(accessController))
     return
   }
-  const controller = await createAccessController(auth, { workers, log })
+  const controller = await createAccessController(auth, { workers, log, debug })
   fastify.decorate('ociAuth', controller)
   fastify.addHook('onClose', async () => { await controller.close?.() })
 }
 
-export default fp(authPlugin, { name: 'oci-auth', fastify: '5.x', dependencies: ['oci-config', 'oci-workers'] })
+export default fp(authPlugin, { name: 'oci-auth', fastify: '5.x', dependencies: ['oci-config', 'oci-debug', 'oci-workers'] })

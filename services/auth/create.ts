@@ -1,5 +1,6 @@
 import type { RegistryConfig } from '../../schemas/config/index.js'
 import { parseDuration } from '../config/duration.js'
+import type { DebugVariables } from '../debug/variables.js'
 import type { Workers } from '../workers/workers.js'
 import { openAccess } from './access.js'
 import type { AccessController, AccessRequest, Authorize, Grant } from './access.js'
@@ -17,6 +18,7 @@ type HtpasswdConfig = NonNullable<AuthConfig['htpasswd']>
 export interface AccessParts {
   readonly workers: Workers
   readonly log: AuthLog
+  readonly debug?: DebugVariables
 }
 
 /** The controller a validated configuration names. @throws {ConfigError} when it cannot be opened */
@@ -29,10 +31,12 @@ export async function createAccessController ({ silly, htpasswd }: AuthConfig, p
 }
 
 /** The users of a configuration. @throws {ConfigError} when their file cannot be used */
-export async function openCredentials ({ path, groups, throttle }: Pick<HtpasswdConfig, 'path' | 'groups' | 'throttle'>, { workers, log }: AccessParts): Promise<HtpasswdCredentials> {
+export async function openCredentials ({ path, groups, throttle }: Pick<HtpasswdConfig, 'path' | 'groups' | 'throttle'>, { workers, log, debug }: AccessParts): Promise<HtpasswdCredentials> {
   const { free, delay, maxdelay } = throttle
   const logins = new Logins({ workers, free, delay: parseDuration(delay), maxDelay: parseDuration(maxdelay) })
-  return new HtpasswdCredentials({ file: await HtpasswdFile.open({ path, log }), logins, ...(groups === undefined ? {} : { groups }) })
+  const credentials = new HtpasswdCredentials({ file: await HtpasswdFile.open({ path, log }), logins, ...(groups === undefined ? {} : { groups }) })
+  debug?.publish('logins', () => ({ known: credentials.size, ...logins.numbers }))
+  return credentials
 }
 
 /** The policy of a configuration; undefined when it has no rules. */
