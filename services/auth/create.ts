@@ -54,10 +54,12 @@ async function passwordController (htpasswd: HtpasswdConfig, parts: AccessParts)
 }
 
 /** The users of a configuration. @throws {ConfigError} when their file cannot be used */
-export async function openCredentials ({ path, groups, throttle }: Pick<HtpasswdConfig, 'path' | 'groups' | 'throttle'>, { workers, log }: AccessParts): Promise<HtpasswdCredentials> {
+export async function openCredentials ({ path, groups, throttle }: Pick<HtpasswdConfig, 'path' | 'groups' | 'throttle'>, { workers, log, debug }: AccessParts): Promise<HtpasswdCredentials> {
   const { free, delay, maxdelay } = throttle
   const logins = new Logins({ workers, free, delay: parseDuration(delay), maxDelay: parseDuration(maxdelay) })
-  return new HtpasswdCredentials({ file: await HtpasswdFile.open({ path, log }), logins, ...(groups === undefined ? {} : { groups }) })
+  const credentials = new HtpasswdCredentials({ file: await HtpasswdFile.open({ path, log }), logins, ...(groups === undefined ? {} : { groups }) })
+  debug?.publish('logins', () => ({ known: credentials.size, ...logins.numbers }))
+  return credentials
 }
 
 /** The policy of a configuration; undefined when it has no rules. */
