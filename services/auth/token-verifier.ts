@@ -46,6 +46,8 @@ export class TokenVerifier {
   // By hash: the tokens themselves are not kept.
   readonly #verified = new LRUCache<string, TokenClaims>({ max: MAX_CACHED, maxSize: MAX_CACHED_CHARACTERS, maxEntrySize: MAX_TOKEN })
   readonly #counts = { cached: 0, verified: 0, refused: 0 }
+  /** Which set of keys it is. */
+  #generation = 0
 
   constructor (options: TokenVerifierOptions) {
     this.#options = options
@@ -67,10 +69,12 @@ export class TokenVerifier {
    * @throws {TokenRefused} for what the token is; {@link OciError} UNAVAILABLE when keys cannot be looked up
    */
   async verify (token: string): Promise<TokenClaims> {
+    const generation = this.#generation
     try {
       const claims = await this.#check(token)
       this.#counts.verified++
-      this.#verified.set(hashOf(token), claims, { size: token.length })
+      // Keys that changed meanwhile may not have this token's any more.
+      if (generation === this.#generation) this.#verified.set(hashOf(token), claims, { size: token.length })
       return claims
     } catch (error) {
       if (OciError.is(error)) throw error
@@ -82,11 +86,12 @@ export class TokenVerifier {
 
   /** Forgets what was verified: the keys are others now. */
   forget (): void {
+    this.#generation++
     this.#verified.clear()
   }
 
   get state (): Record<string, unknown> {
-    return { ...this.#counts, remembered: this.#verified.size, keys: this.#options.keys.state }
+    return { ...this.#counts, remembered: this.#verified.size, keysets: this.#options.keys.state }
   }
 
   async #check (token: string): Promise<TokenClaims> {

@@ -97,8 +97,8 @@ export class KeySet {
     return age < 0 ? Infinity : age
   }
 
-  /** How many names of keys are known, and when they were last asked for: for operators. */
-  get state (): { ids: number, attempted: number } {
-    return { ids: this.#keys.size, attempted: this.#attempted }
+  /** For operators: how many names keys have, and when the set was last asked for. */
+  get state (): { names: number, asked: string | null } {
+    return { names: this.#keys.size, asked: Number.isFinite(this.#attempted) ? new Date(this.#attempted).toISOString() : null }
   }
 }

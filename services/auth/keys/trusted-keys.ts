@@ -55,8 +55,9 @@ export class TrustedKeys {
     return this.#fixed.get(id)
   }
 
-  get state (): { ids: number, certificates: number, sets: Array<{ ids: number, attempted: number }> } {
-    return { ids: this.#fixed.size, certificates: this.roots.length, sets: this.#sets.map(({ state }) => state) }
+  /** For operators: the key sets, which can change. */
+  get state (): ReadonlyArray<KeySet['state']> {
+    return this.#sets.map(({ state }) => state)
   }
 }
 
