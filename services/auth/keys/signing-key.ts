@@ -1,6 +1,6 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, randomUUID } from 'node:crypto'
 import type { JsonWebKey, KeyObject } from 'node:crypto'
-import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { constants, copyFileSync, linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { OciError } from '../../errors/oci-error.js'
 import type { Workers } from '../../workers/workers.js'
 import { parseKeySet } from './key-set.js'
@@ -49,10 +49,9 @@ function readOrMake (path: string): string {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
   }
   const staged = `${path}.${randomUUID()}`
-  writeFileSync(staged, generate().export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600, flag: 'wx' })
+  writeFileSync(staged, generate().export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600, flag: 'wx', flush: true })
   try {
-    // Unlike a rename, a link never takes the place of a file that somebody else has just made.
-    linkSync(staged, path)
+    place(staged, path)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
   } finally {
@@ -60,6 +59,19 @@ function readOrMake (path: string): string {
   }
   return readFileSync(path, 'utf8')
 }
+
+/** Unlike a rename, neither ever takes the place of a file that somebody else has just made. */
+function place (staged: string, path: string): void {
+  try {
+    linkSync(staged, path)
+  } catch (error) {
+    if (!NO_LINKS.has((error as NodeJS.ErrnoException).code ?? '')) throw error
+    copyFileSync(staged, path, constants.COPYFILE_EXCL)
+  }
+}
+
+/** What file systems without links say. */
+const NO_LINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'])
 
 function generate (): KeyObject {
   return generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
