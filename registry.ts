@@ -1,5 +1,6 @@
-import type { FastifyInstance, RegisterOptions } from 'fastify'
+import type { FastifyInstance, FastifyRequest, RegisterOptions } from 'fastify'
 import fp from 'fastify-plugin'
+import auditPlugin from './plugins/audit.js'
 import authPlugin from './plugins/auth.js'
 import configPlugin from './plugins/config.js'
 import debugPlugin from './plugins/debug.js'
@@ -9,12 +10,13 @@ import namespacePlugin from './plugins/namespace.js'
 import repositoryPlugin from './plugins/repository.js'
 import routingPlugin from './plugins/routing.js'
 import storagePlugin from './plugins/storage.js'
+import tokenServerPlugin from './plugins/token-server.js'
 import uploadsPlugin from './plugins/uploads.js'
 import validationPlugin from './plugins/validation.js'
 import workersPlugin from './plugins/workers.js'
 import routes from './routes/index.js'
 import type { RegistryConfigInput } from './schemas/config/index.js'
-import type { AccessController } from './services/auth/access.js'
+import type { AccessController, Authorize } from './services/auth/access.js'
 import type { DebugVariables } from './services/debug/variables.js'
 import type { StorageDriver } from './services/storage/driver.js'
 import type { Workers } from './services/workers/workers.js'
@@ -22,7 +24,7 @@ import type { Workers } from './services/workers/workers.js'
 /** Live objects a host hands in. They stay the host's: the registry never closes them. */
 export interface RegistryInstances {
   readonly driver?: StorageDriver
-  readonly accessController?: AccessController
+  readonly accessController?: AccessController<FastifyRequest> | Authorize<FastifyRequest>
   /** The processes that serve together with this one, where there are several. */
   readonly workers?: Workers
 }
@@ -36,13 +38,15 @@ export interface RegistryHandle {
 /** The configuration, in the keys of `config.yml`. Fastify takes `prefix`, `logLevel` and `logSerializers` besides. */
 export interface RegistryOptions extends RegistryConfigInput {
   readonly instances?: RegistryInstances
+  /** Who may do what, by rules of the host's: the same as in `instances`. */
+  readonly accessController?: AccessController<FastifyRequest> | Authorize<FastifyRequest>
   /** Called once, when the registry is ready to serve: the way to it from outside its scope. */
   readonly onReady?: (handle: RegistryHandle) => void
 }
 
 async function registryPlugin (fastify: FastifyInstance, options: RegistryOptions & RegisterOptions): Promise<void> {
-  const { prefix, logLevel, logSerializers, instances = {}, onReady, ...config } = options
-  const { driver, accessController, workers } = instances
+  const { prefix, logLevel, logSerializers, instances = {}, accessController = instances.accessController, onReady, ...config } = options
+  const { driver, workers } = instances
   // A driver of the host's takes the place of a configured one.
   const storage = driver === undefined ? config.storage : { ...config.storage, inmemory: {} }
 
@@ -56,6 +60,7 @@ async function registryPlugin (fastify: FastifyInstance, options: RegistryOption
   await fastify.register(uploadsPlugin)
   await fastify.register(namespacePlugin)
   await fastify.register(authPlugin, { accessController })
+  await fastify.register(tokenServerPlugin)
 
   // The API proper, in a scope of its own: parsers, hooks and error handler reach nothing but its routes.
   await fastify.register(async function api (scope) {
@@ -64,6 +69,7 @@ async function registryPlugin (fastify: FastifyInstance, options: RegistryOption
     await scope.register(routingPlugin)
     await scope.register(headersPlugin)
     await scope.register(repositoryPlugin)
+    await scope.register(auditPlugin)
     await scope.register(routes)
   })
 
