@@ -1,6 +1,6 @@
 import type { EventEmitter } from 'node:events'
 import { createServer } from 'node:http2'
-import type { Http2Server, ServerHttp2Session } from 'node:http2'
+import type { Http2Server, Http2ServerResponse, ServerHttp2Session } from 'node:http2'
 import type { Socket } from 'node:net'
 
 export interface Http2Options {
@@ -18,13 +18,21 @@ const SESSION_WINDOW_BYTES = 4 * 1024 * 1024
 /** In megabytes: room for what all streams may have under way. Beyond it new streams are refused. */
 const MAX_SESSION_MEMORY = 64
 
+interface Held {
+  readonly socket: Socket
+  /** Requests that have no complete answer yet. */
+  open: number
+  isOver: boolean
+}
+
 /**
  * HTTP/2 beside HTTP/1: whatever comes over its sessions is given to the HTTP/1 server as a request like any other.
- * Against floods of resets, settings, pings and CONTINUATION frames stand the limits of Node and nghttp2.
+ * Against floods of resets, settings, pings and CONTINUATION frames stand the limits of Node and nghttp2: what goes
+ * beyond them is not read any more, and its session ends when it has been idle long enough.
  */
 export class Http2Sessions {
   readonly #server: Http2Server
-  readonly #sessions = new Set<ServerHttp2Session>()
+  readonly #sessions = new Map<ServerHttp2Session, Held>()
   #isEnding = false
 
   constructor (http1: EventEmitter, { idleMs, maxHeaderBytes }: Http2Options) {
@@ -33,16 +41,19 @@ export class Http2Sessions {
       settings: { maxConcurrentStreams: MAX_STREAMS, initialWindowSize: STREAM_WINDOW_BYTES, maxHeaderListSize: maxHeaderBytes }
     })
     for (const event of ['request', 'checkContinue'] as const) {
-      this.#server.on(event, (request, response) => { http1.emit(event, request, response) })
+      this.#server.on(event, (request, response) => {
+        this.#count(response)
+        http1.emit(event, request, response)
+      })
     }
     this.#server.on('session', session => {
-      this.#sessions.add(session)
-      session.once('close', () => { this.#sessions.delete(session) })
       session.setLocalWindowSize(SESSION_WINDOW_BYTES)
       session.setTimeout(idleMs, () => { session.close() })
-      // Not at once: Node hands over what it has peeked at in the next tick, and needs the session for it.
+      // Not at once: Node hands over what was peeked at in the next tick, and needs the session for it.
       if (this.#isEnding) setImmediate(() => { session.close() })
     })
+    const sweep = setInterval(() => { this.#sweep() }, idleMs / 4).unref()
+    http1.once('close', () => { clearInterval(sweep) })
   }
 
   /** Takes a connection whose client speaks HTTP/2. */
@@ -51,12 +62,32 @@ export class Http2Sessions {
     socket.allowHalfOpen = false
     // The session has sent all it had to: nobody waits for the client to hang up too.
     socket.once('finish', () => { socket.destroy() })
+    this.#server.once('session', session => {
+      this.#sessions.set(session, { socket, open: 0, isOver: false })
+      session.once('close', () => { this.#sessions.delete(session) })
+    })
     this.#server.emit('connection', socket)
   }
 
   /** Asks all clients to send nothing more (GOAWAY). A session ends with the last answer it owes. */
   end (): void {
     this.#isEnding = true
-    for (const session of this.#sessions) session.close()
+    for (const session of this.#sessions.keys()) session.close()
+  }
+
+  #count ({ stream }: Http2ServerResponse): void {
+    const held = stream.session === undefined ? undefined : this.#sessions.get(stream.session as ServerHttp2Session)
+    if (held === undefined) return
+    held.open++
+    stream.once('close', () => { held.open-- })
+  }
+
+  /** Cuts connections whose session is over and cannot end, because the client does not read its last words. */
+  #sweep (): void {
+    for (const [session, held] of this.#sessions) {
+      if (!session.destroyed && !(session.closed && held.open === 0)) continue
+      if (held.isOver) held.socket.destroy()
+      held.isOver = true
+    }
   }
 }
