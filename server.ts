@@ -6,6 +6,7 @@ import { registry } from './registry.js'
 import type { RegistryOptions } from './registry.js'
 import { OciError } from './services/errors/oci-error.js'
 import { watchFiles } from './services/http/certificate-watch.js'
+import { configuredHeaders } from './services/http/configured-headers.js'
 import { holdContinue } from './services/http/expect.js'
 import { createHttpServer } from './services/http/http-server.js'
 import type { ServerTls } from './services/http/tls.js'
@@ -61,7 +62,7 @@ const METHODS = ['DELETE', 'GET', 'HEAD', 'PATCH', 'POST', 'PUT'] as const
  * this is the host's to answer.
  */
 function answerOptions (app: FastifyInstance, prefix: string, headers: Readonly<Record<string, readonly string[]>>): void {
-  const configured = Object.entries(headers).map(([name, values]) => [name, values.length === 1 ? values[0] : [...values]] as const)
+  const configured = configuredHeaders(headers)
   for (const url of [`${prefix}/v2/`, `${prefix}/v2/_catalog`, `${prefix}/v2/*`]) {
     app.options(url, (request, reply) => {
       const constraints = { ociResource: resourceOfUrl(request.url) } as unknown as Record<string, string>
@@ -70,7 +71,7 @@ function answerOptions (app: FastifyInstance, prefix: string, headers: Readonly<
       const allow = isExact ? methods.filter(method => method === 'GET' || method === 'HEAD') : methods
       if (allow.length === 0 || (!isExact && constraints['ociResource'] === undefined)) return sendError(noSuchPath(), request, reply)
       reply.header('docker-distribution-api-version', 'registry/2.0').header('allow', allow.join(', '))
-      for (const [name, value] of configured) reply.header(name, value)
+      for (const [name, value] of configured(request.raw.httpVersionMajor)) reply.header(name, value)
       return reply.send()
     })
   }

@@ -7,7 +7,7 @@ import type { TestRegistry } from '../../testing.js'
 import { answerOf, ask, begin, openSession } from '../helpers/http2.js'
 
 async function started (t: Test, options: ServerOptions = {}): Promise<TestRegistry> {
-  const registry = await startRegistry({ ...options, http: { h2c: { enabled: true } } })
+  const registry = await startRegistry({ ...options, http: { ...options.http, h2c: { enabled: true } } })
   t.teardown(async () => { await registry.close() })
   return registry
 }
@@ -54,4 +54,14 @@ t.test('methods and paths that nobody has are answered like everything else', as
   connect.on('error', () => {}).end()
   t.equal((await answerOf(connect)).status, 405)
   await t.rejects(answerOf(begin(session, 'GET', 'nowhere')), /no answer/)
+})
+
+t.test('configured headers about the connection are left out, the others are not', async t => {
+  const headers = { Connection: ['close'], 'Keep-Alive': ['timeout=5'], 'Transfer-Encoding': ['identity'], 'X-Other': ['yes'] }
+  const session = await openSession(t, (await started(t, { http: { headers } })).url)
+  for (const [method, path] of [['GET', '/v2/'], ['GET', '/v2/nowhere'], ['OPTIONS', '/v2/']] as const) {
+    const answer = await ask(session, method, path)
+    t.equal(answer.headers['x-other'], 'yes')
+    t.notOk('connection' in answer.headers || 'keep-alive' in answer.headers || 'transfer-encoding' in answer.headers)
+  }
 })
