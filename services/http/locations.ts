@@ -18,7 +18,8 @@ export interface RequestOrigin {
 
 /**
  * Writes the URLs of `Location` headers. The base is `http.host`, else what a proxy says (`Forwarded`, then
- * `X-Forwarded-Proto` and `X-Forwarded-Host`), else the request's own scheme and Host (R-014).
+ * `X-Forwarded-Proto` and `X-Forwarded-Host`), else the request's own scheme and Host, which HTTP/2 calls
+ * `:authority` (R-014).
  */
 export class Locations {
   readonly #prefix: string
@@ -68,7 +69,7 @@ function configuredBase (host: string, prefix: string): string {
 function requestBase ({ protocol, headers }: RequestOrigin): string {
   const forwarded = forwardedParameters(first(headers['forwarded']))
   const scheme = forwarded.get('proto') ?? first(headers['x-forwarded-proto']) ?? protocol
-  const host = forwarded.get('host') ?? first(headers['x-forwarded-host']) ?? first(headers['host'])
+  const host = forwarded.get('host') ?? first(headers['x-forwarded-host']) ?? first(headers[':authority']) ?? first(headers['host'])
   // Without any Host (HTTP/1.0) a path is the best that can be said.
   return host === undefined || !HOST.test(host) || !/^https?$/i.test(scheme) ? '' : `${scheme.toLowerCase()}://${host}`
 }

@@ -120,7 +120,6 @@ t.test('what is not built yet and would be missed is refused; what nobody would 
   const refusals: Array<[object, string]> = [
     [{ storage: { s3: { bucket: 'b' } } }, 'storage.s3'],
     [{ ...MEMORY, notifications: { endpoints: [{ name: 'n', url: 'http://n' }] } }, 'notifications.endpoints'],
-    [{ ...MEMORY, http: { h2c: { enabled: true } } }, 'http.h2c'],
     [{ ...MEMORY, proxy: { remoteurl: 'https://registry.example' } }, 'proxy.remoteurl'],
     [{ ...MEMORY, middleware: { storage: [{ name: 'redirect' }] } }, 'middleware.storage'],
     [{ ...MEMORY, policy: { repository: { classes: ['image'] } } }, 'policy.repository.classes'],
