@@ -1,0 +1,26 @@
+/** `storage.maintenance`: what a registry does for its storage besides serving it. */
+export const maintenanceSchema = {
+  type: 'object',
+  additionalProperties: false,
+  default: {},
+  properties: {
+    uploadpurging: {
+      type: 'object',
+      additionalProperties: false,
+      default: {},
+      description: 'Removes uploads that nobody finished. In a file, whoever writes one of the keys writes all; enabled: false may stand alone.',
+      properties: {
+        enabled: { type: 'boolean', default: true, description: 'Whether it is done at all.' },
+        age: { type: 'string', format: 'duration', default: '168h', description: 'How old an upload must be, since its start and since its last byte.' },
+        interval: { type: 'string', format: 'duration', default: '24h', description: 'How often it is done; the first time within an hour after the start.' },
+        dryrun: { type: 'boolean', default: false, description: 'Only says what it would remove.' }
+      }
+    },
+    readonly: {
+      type: 'object',
+      additionalProperties: false,
+      default: {},
+      properties: { enabled: { type: 'boolean', default: false, description: 'Refuses every push and delete.' } }
+    }
+  }
+} as const
