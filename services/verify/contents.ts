@@ -11,8 +11,9 @@ import type { Problem } from './finding.js'
 import type { Pace } from './pace.js'
 import type { SetAside } from './quarantine.js'
 
-const MAX_KNOWN = 50_000
-const MAX_CORRUPT = 100_000
+// Counted as sizes: a cache with a maximum of entries has room for all of them from the start.
+const MAX_KNOWN = { maxSize: 50_000, sizeCalculation: () => 1 }
+const MAX_CORRUPT = { maxSize: 100_000, sizeCalculation: () => 1 }
 
 export interface ContentsParts {
   readonly driver: StorageDriver
@@ -32,10 +33,10 @@ export interface ContentsParts {
 export class Contents implements BlobStatter {
   readonly #parts: ContentsParts
   /** Of content that is there. That something is not there is never remembered. */
-  readonly #known = new LRUCache<Digest, Descriptor>({ max: MAX_KNOWN })
+  readonly #known = new LRUCache<Digest, Descriptor>(MAX_KNOWN)
   /** When the corrupt file was written: another one is other content. */
-  readonly #corrupt = new LRUCache<Digest, number>({ max: MAX_CORRUPT })
-  readonly #sha512 = new LRUCache<Digest, Digest>({ max: MAX_KNOWN })
+  readonly #corrupt = new LRUCache<Digest, number>(MAX_CORRUPT)
+  readonly #sha512 = new LRUCache<Digest, Digest>(MAX_KNOWN)
 
   constructor (parts: ContentsParts) {
     this.#parts = parts
