@@ -11,14 +11,18 @@ import repositoryPlugin from './plugins/repository.js'
 import routingPlugin from './plugins/routing.js'
 import storagePlugin from './plugins/storage.js'
 import tokenServerPlugin from './plugins/token-server.js'
+import uploadPurgePlugin from './plugins/upload-purge.js'
 import uploadsPlugin from './plugins/uploads.js'
 import validationPlugin from './plugins/validation.js'
+import verifyPlugin from './plugins/verify.js'
 import workersPlugin from './plugins/workers.js'
 import routes from './routes/index.js'
 import type { RegistryConfigInput } from './schemas/config/index.js'
 import type { AccessController, Authorize } from './services/auth/access.js'
 import type { DebugVariables } from './services/debug/variables.js'
+import type { UploadPurge } from './services/maintenance/upload-purge.js'
 import type { StorageDriver } from './services/storage/driver.js'
+import type { Scrub } from './services/verify/scrub.js'
 import type { Workers } from './services/workers/workers.js'
 
 /** Live objects a host hands in. They stay the host's: the registry never closes them. */
@@ -33,6 +37,10 @@ export interface RegistryInstances {
 export interface RegistryHandle {
   /** What an operator may look at. */
   readonly debug: DebugVariables
+  /** `runOnce` removes uploads that nobody finished, out of turn. */
+  readonly uploadPurge: Pick<UploadPurge, 'runOnce'>
+  /** `runOnce` reads everything that is stored and reports what is wrong with it, as `storage.maintenance.verify` says. */
+  readonly verify: Pick<Scrub, 'runOnce'>
 }
 
 /** The configuration, in the keys of `config.yml`. Fastify takes `prefix`, `logLevel` and `logSerializers` besides. */
@@ -58,6 +66,8 @@ async function registryPlugin (fastify: FastifyInstance, options: RegistryOption
   await fastify.register(workersPlugin, { workers })
   await fastify.register(storagePlugin, { driver })
   await fastify.register(uploadsPlugin)
+  await fastify.register(uploadPurgePlugin)
+  await fastify.register(verifyPlugin)
   await fastify.register(namespacePlugin)
   await fastify.register(authPlugin, { accessController })
   await fastify.register(tokenServerPlugin)
@@ -73,8 +83,8 @@ async function registryPlugin (fastify: FastifyInstance, options: RegistryOption
     await scope.register(routes)
   })
 
-  const { ociDebug: debug } = fastify
-  if (onReady !== undefined) fastify.addHook('onReady', async () => { onReady({ debug }) })
+  const { ociDebug: debug, ociUploadPurge: uploadPurge, ociVerify: verify } = fastify
+  if (onReady !== undefined) fastify.addHook('onReady', async () => { onReady({ debug, uploadPurge, verify }) })
 }
 
 /**
