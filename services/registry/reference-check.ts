@@ -30,26 +30,27 @@ export class ReferenceCheck {
   }
 
   /**
-   * Returns what is odd but accepted.
+   * Returns what is odd but accepted. With `all` also what need not be there is looked for, so that what a garbage
+   * collection put aside is put back.
    *
    * @throws {OciErrors} one MANIFEST_BLOB_UNKNOWN for every missing reference, not only the first (R-169)
    */
-  async check ({ blobs, children, external, declaresMediaType }: ManifestContent): Promise<string[]> {
+  async check ({ blobs, children, external, declaresMediaType }: ManifestContent, { all = false } = {}): Promise<string[]> {
     const { validation } = this.#parts
     const warnings = external > 0 ? [`${external} non-distributable layers are not kept here`] : []
     if (!declaresMediaType) warnings.push('the manifest does not state its mediaType')
-    if (validation.disabled) return warnings
+    if (validation.disabled && !all) return warnings
     const references = [
-      ...blobs.map(({ digest, size }) => ({ digest, size, stat: this.#blob })),
-      ...children.filter(child => this.#isRequired(child)).map(({ digest, size }) => ({ digest, size, stat: this.#child }))
-    ]
+      ...blobs.map(({ digest, size }) => ({ digest, size, stat: this.#blob, isRequired: !validation.disabled })),
+      ...children.map(child => ({ ...child, stat: this.#child, isRequired: !validation.disabled && this.#isRequired(child) }))
+    ].filter(({ isRequired }) => all || isRequired)
     const unique = [...new Map(references.map(reference => [reference.digest, reference])).values()]
     const found = await concurrently(unique, async ({ digest, stat }) => await stat(digest))
     const [first, ...rest] = unique
-      .filter((_, i) => found[i] === undefined)
+      .filter(({ isRequired }, i) => isRequired && found[i] === undefined)
       .map(({ digest }) => new OciError('MANIFEST_BLOB_UNKNOWN', { detail: digest }))
     if (first !== undefined) throw new OciErrors([first, ...rest])
-    const wrong = unique.find(({ size }, i) => found[i] !== size)
+    const wrong = unique.find(({ size }, i) => found[i] !== undefined && found[i] !== size)
     if (wrong !== undefined) warnings.push(`the size given for ${wrong.digest} is not that of the content`)
     return warnings
   }
