@@ -4,9 +4,14 @@ import { parseArgs } from 'node:util'
 import { serveCommand } from './serve.js'
 import { check } from './services/commands/check.js'
 import type { Command } from './services/commands/command.js'
+import { purgeUploadsCommand } from './services/commands/purge-uploads.js'
 import { ConfigError } from './services/errors/config-error.js'
 
-const COMMANDS: Readonly<Record<string, Command>> = { serve: serveCommand, check }
+const COMMANDS: Readonly<Record<string, Command>> = {
+  serve: serveCommand,
+  check,
+  'purge-uploads': purgeUploadsCommand
+}
 
 const CONFIG_OPTIONS = {
   set: { type: 'string', multiple: true },

@@ -9,6 +9,7 @@ import namespacePlugin from './plugins/namespace.js'
 import repositoryPlugin from './plugins/repository.js'
 import routingPlugin from './plugins/routing.js'
 import storagePlugin from './plugins/storage.js'
+import uploadPurgePlugin from './plugins/upload-purge.js'
 import uploadsPlugin from './plugins/uploads.js'
 import validationPlugin from './plugins/validation.js'
 import workersPlugin from './plugins/workers.js'
@@ -16,6 +17,7 @@ import routes from './routes/index.js'
 import type { RegistryConfigInput } from './schemas/config/index.js'
 import type { AccessController } from './services/auth/access.js'
 import type { DebugVariables } from './services/debug/variables.js'
+import type { UploadPurge } from './services/maintenance/upload-purge.js'
 import type { StorageDriver } from './services/storage/driver.js'
 import type { Workers } from './services/workers/workers.js'
 
@@ -31,6 +33,8 @@ export interface RegistryInstances {
 export interface RegistryHandle {
   /** What an operator may look at. */
   readonly debug: DebugVariables
+  /** `runOnce` removes uploads that nobody finished, out of turn. */
+  readonly uploadPurge: Pick<UploadPurge, 'runOnce'>
 }
 
 /** The configuration, in the keys of `config.yml`. Fastify takes `prefix`, `logLevel` and `logSerializers` besides. */
@@ -51,6 +55,7 @@ async function registryPlugin (fastify: FastifyInstance, options: RegistryOption
   await fastify.register(workersPlugin, { workers })
   await fastify.register(storagePlugin, { driver })
   await fastify.register(uploadsPlugin)
+  await fastify.register(uploadPurgePlugin)
   await fastify.register(namespacePlugin)
   await fastify.register(authPlugin, { accessController })
 
@@ -64,8 +69,8 @@ async function registryPlugin (fastify: FastifyInstance, options: RegistryOption
     await scope.register(routes)
   })
 
-  const { ociDebug: debug } = fastify
-  if (onReady !== undefined) fastify.addHook('onReady', async () => { onReady({ debug }) })
+  const { ociDebug: debug, ociUploadPurge: uploadPurge } = fastify
+  if (onReady !== undefined) fastify.addHook('onReady', async () => { onReady({ debug, uploadPurge }) })
 }
 
 /**

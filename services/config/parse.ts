@@ -4,6 +4,7 @@ import { configSchema } from '../../schemas/config/index.js'
 import type { RegistryConfig } from '../../schemas/config/index.js'
 import { ConfigError } from '../errors/config-error.js'
 import { isDuration } from './duration.js'
+import { maintenanceProblems } from './maintenance.js'
 import { formatPath, isSecret } from './schema-node.js'
 import type { SchemaNode } from './schema-node.js'
 import { childSchema } from './schema-node.js'
@@ -22,8 +23,12 @@ const DRIVERS = ['filesystem', 'inmemory', 's3', 's3aws', 'azure', 'gcs'] as con
  */
 export function parseConfig (input: unknown): RegistryConfig {
   const config = copy(input)
-  if (!validate(config)) throw new ConfigError([...new Set([...(validate.errors ?? []).map(explain), ...driverProblems(config)])])
-  const problems = [...driverProblems(config), ...hostProblems(config), ...unsupported(config)]
+  const { lines, keys } = maintenanceProblems((config as { storage?: { maintenance?: unknown } | null }).storage?.maintenance, { complete: false })
+  if (!validate(config)) {
+    const errors = (validate.errors ?? []).filter(({ instancePath }) => !keys.some(key => instancePath.startsWith(`/storage/maintenance/${key}`)))
+    throw new ConfigError([...new Set([...errors.map(explain), ...lines, ...driverProblems(config)])])
+  }
+  const problems = [...lines, ...driverProblems(config), ...hostProblems(config), ...unsupported(config)]
   if (problems.length > 0) throw new ConfigError(problems)
   return config
 }

@@ -34,6 +34,11 @@ export class UploadLocks {
     }
   }
 
+  /** The session if nobody holds it, dead or alive. */
+  tryAcquire (id: string): UploadLease | undefined {
+    return this.#held.has(id) ? undefined : this.#grant(id)
+  }
+
   /** Like `acquire`, but does not wait for a holder that may be alive: it is told to stop at once. */
   async seize (id: string, signal: AbortSignal): Promise<UploadLease> {
     for (;;) {
