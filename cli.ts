@@ -4,13 +4,15 @@ import { parseArgs } from 'node:util'
 import { serveCommand } from './serve.js'
 import { check } from './services/commands/check.js'
 import type { Command } from './services/commands/command.js'
+import { garbageCollectCommand } from './services/commands/garbage-collect.js'
 import { purgeUploadsCommand } from './services/commands/purge-uploads.js'
 import { ConfigError } from './services/errors/config-error.js'
 
 const COMMANDS: Readonly<Record<string, Command>> = {
   serve: serveCommand,
   check,
-  'purge-uploads': purgeUploadsCommand
+  'purge-uploads': purgeUploadsCommand,
+  'garbage-collect': garbageCollectCommand
 }
 
 const CONFIG_OPTIONS = {

@@ -4,6 +4,7 @@ import authPlugin from './plugins/auth.js'
 import configPlugin from './plugins/config.js'
 import debugPlugin from './plugins/debug.js'
 import errorsPlugin from './plugins/errors.js'
+import garbageCollectionPlugin from './plugins/garbage-collection.js'
 import headersPlugin from './plugins/headers.js'
 import namespacePlugin from './plugins/namespace.js'
 import repositoryPlugin from './plugins/repository.js'
@@ -17,6 +18,7 @@ import routes from './routes/index.js'
 import type { RegistryConfigInput } from './schemas/config/index.js'
 import type { AccessController } from './services/auth/access.js'
 import type { DebugVariables } from './services/debug/variables.js'
+import type { GarbageCollection } from './services/garbage/garbage-collection.js'
 import type { UploadPurge } from './services/maintenance/upload-purge.js'
 import type { StorageDriver } from './services/storage/driver.js'
 import type { Workers } from './services/workers/workers.js'
@@ -35,6 +37,8 @@ export interface RegistryHandle {
   readonly debug: DebugVariables
   /** `runOnce` removes uploads that nobody finished, out of turn. */
   readonly uploadPurge: Pick<UploadPurge, 'runOnce'>
+  /** `runOnce` collects garbage, out of turn. */
+  readonly garbageCollection: Pick<GarbageCollection, 'runOnce'>
 }
 
 /** The configuration, in the keys of `config.yml`. Fastify takes `prefix`, `logLevel` and `logSerializers` besides. */
@@ -57,6 +61,7 @@ async function registryPlugin (fastify: FastifyInstance, options: RegistryOption
   await fastify.register(uploadsPlugin)
   await fastify.register(uploadPurgePlugin)
   await fastify.register(namespacePlugin)
+  await fastify.register(garbageCollectionPlugin)
   await fastify.register(authPlugin, { accessController })
 
   // The API proper, in a scope of its own: parsers, hooks and error handler reach nothing but its routes.
@@ -69,8 +74,8 @@ async function registryPlugin (fastify: FastifyInstance, options: RegistryOption
     await scope.register(routes)
   })
 
-  const { ociDebug: debug, ociUploadPurge: uploadPurge } = fastify
-  if (onReady !== undefined) fastify.addHook('onReady', async () => { onReady({ debug, uploadPurge }) })
+  const { ociDebug: debug, ociUploadPurge: uploadPurge, ociGarbageCollection: garbageCollection } = fastify
+  if (onReady !== undefined) fastify.addHook('onReady', async () => { onReady({ debug, uploadPurge, garbageCollection }) })
 }
 
 /**

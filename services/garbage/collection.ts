@@ -46,6 +46,7 @@ export class Collection {
   readonly #reader: ManifestReader
   readonly #mark: Mark
   readonly #counts: Counts
+  readonly #doubted = new Set<string>()
 
   constructor (options: CollectionOptions) {
     const { driver, width = 1, clock = systemClock, observer, dryRun } = options
@@ -59,7 +60,7 @@ export class Collection {
     this.#mark = new Mark({
       reader: this.#reader,
       because: (digest, reason) => observer?.kept?.(digest, reason),
-      doubt: (...what) => observer?.doubt?.(...what)
+      doubt: (...what) => { this.#doubt(...what) }
     })
   }
 
@@ -102,7 +103,6 @@ export class Collection {
       await sweep.manifests(view, dead)
     } else {
       this.#counts.manifests.kept += linked.size
-      this.#counts.doubts++
       await this.#keepEverything(view, dead, linked)
     }
   }
@@ -147,6 +147,15 @@ export class Collection {
   async #keepEverything (view: RepositoryView, manifests: readonly Digest[], linked: ReadonlyMap<Digest, Date>): Promise<void> {
     await this.#mark.layers(view)
     await this.#markAll(view, manifests, linked)
+  }
+
+  /** Once, although every repository is looked at twice. */
+  #doubt (name: RepositoryName, manifest: Digest, problem: string): void {
+    const key = `${name}@${manifest}`
+    if (this.#doubted.has(key)) return
+    this.#doubted.add(key)
+    this.#counts.doubts++
+    this.#options.observer?.doubt?.(name, manifest, problem)
   }
 
   #explain (digest: Digest, reason: () => string): void {

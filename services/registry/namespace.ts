@@ -1,4 +1,4 @@
-import type { RepositoryName } from '../reference/reference.js'
+import type { Digest, RepositoryName } from '../reference/reference.js'
 import type { StorageDriver } from '../storage/driver.js'
 import type { UploadSessions } from '../uploads/sessions.js'
 import { WithdrawnManifests } from '../garbage/withdrawn-manifests.js'
@@ -14,7 +14,7 @@ import { RepositoryBlobs } from './repository-blobs.js'
 import { RepositoryManifests } from './repository-manifests.js'
 import { RepositoryReferrers } from './repository-referrers.js'
 import { RepositoryTags } from './repository-tags.js'
-import type { Namespace, Page, PageRequest, Repository } from './types.js'
+import type { BlobStatter, Namespace, Page, PageRequest, Repository } from './types.js'
 
 export interface NamespaceParts {
   readonly driver: StorageDriver
@@ -57,6 +57,11 @@ export class StorageNamespace implements Namespace {
     const manifests = new RepositoryManifests({ name, driver, contents, revisions, layers, tags, referrers, validation, publication })
     const blobs = new RepositoryBlobs({ name, content, links: layers, linksOf, uploads: this.#uploads, holders: this.#holders })
     return { name, blobs, manifests, tags, referrers }
+  }
+
+  async forget (digest: Digest): Promise<void> {
+    const statter: BlobStatter = this.#content
+    await statter.clear(digest)
   }
 
   async repositories (page: PageRequest): Promise<Page<RepositoryName>> {

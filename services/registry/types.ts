@@ -33,6 +33,11 @@ export interface Namespace {
   repository (name: RepositoryName): Repository
   /** Names of repositories that hold, or held, a manifest; by path component, as docker's registry orders them. */
   repositories (page: PageRequest): Promise<Page<RepositoryName>>
+  /**
+   * Makes everything that remembers the descriptor of this content, in any repository and on any process, forget it:
+   * a garbage collection has put it aside.
+   */
+  forget (digest: Digest): Promise<void>
 }
 
 export interface Repository {
