@@ -9,32 +9,30 @@ const SHARDS = 256
  * single `Set` holds no more than 16.7 million.
  */
 export class DigestSet {
-  readonly #shards: ReadonlyArray<Set<string>> = Array.from({ length: SHARDS }, () => new Set<string>())
+  readonly #shards: Array<Set<string> | undefined> = new Array(SHARDS).fill(undefined)
 
   get size (): number {
-    return this.#shards.reduce((sum, { size }) => sum + size, 0)
+    return this.#shards.reduce((sum, shard) => sum + (shard?.size ?? 0), 0)
   }
 
   has (digest: Digest): boolean {
     const bytes = bytesOf(digest)
-    return this.#shard(bytes).has(keyOf(bytes))
+    return this.#shards[shardOf(bytes)]?.has(keyOf(bytes)) ?? false
   }
 
-  /** False when it was there before. */
-  add (digest: Digest): boolean {
+  add (digest: Digest): void {
     const bytes = bytesOf(digest)
-    const shard = this.#shard(bytes)
-    const before = shard.size
-    return shard.add(keyOf(bytes)).size > before
-  }
-
-  #shard (bytes: Buffer): Set<string> {
-    return this.#shards[bytes[0] as number] as Set<string> // a digest is never empty
+    const shard = this.#shards[shardOf(bytes)] ??= new Set()
+    shard.add(keyOf(bytes))
   }
 }
 
 function bytesOf (digest: Digest): Buffer {
   return Buffer.from(hexOf(digest), 'hex')
+}
+
+function shardOf (bytes: Buffer): number {
+  return bytes[0] as number // a digest is never empty
 }
 
 /** Algorithms differ in length, so their digests cannot be taken for one another. The first byte is the shard's. */
