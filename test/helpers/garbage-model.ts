@@ -130,7 +130,9 @@ export class GarbageModel {
       const root = `/docker/registry/v2/repositories/${name}/_manifests`
       const linked = await linkedIn(driver, name)
       const tags = await driver.list(`${root}/tags`).catch(() => undefined)
-      const tagged = await Promise.all((tags ?? []).map(async tag => String(await driver.read(`${root}/tags/${tag}/current/link`)) as Digest))
+      // A tag that is set and deleted at the same time may keep its history, and point to nothing.
+      const targets = await Promise.all((tags ?? []).map(async tag => await driver.read(`${root}/tags/${tag}/current/link`).catch(() => '')))
+      const tagged = targets.map(target => String(target) as Digest).filter(digest => linked.includes(digest))
       const roots = this.#deleteUntagged && tags !== undefined ? tagged : linked
       const live = new Set<Digest>()
       const add = (digest: Digest): void => {

@@ -56,17 +56,15 @@ export class Interleaving {
 
   /** Runs all tasks to their ends. Rejects with the error of the first that fails. */
   async run (tasks: ReadonlyArray<() => Promise<void>>): Promise<void> {
-    let isDone = false
     this.#isOver = false
-    const all = Promise.all(tasks.map(async task => { await task() })).finally(() => { isDone = true })
+    const all = Promise.all(tasks.map(async task => { await task() })).finally(() => { this.#isOver = true })
     all.catch(() => {})
-    while (!isDone) {
+    while (!this.#isOver) {
       // Long enough for most to get to their next call, so that there is something to draw from.
       for (let tick = 0; tick < 3; tick++) await new Promise<void>(resolve => { process.nextTick(resolve) })
       if (this.#waiting.length === 0) await macrotask()
       else this.#draw()
     }
-    this.#isOver = true
     for (const go of this.#waiting.splice(0)) go()
     await all
   }
