@@ -1,5 +1,6 @@
 import type { Digest, RepositoryName } from '../reference/reference.js'
 import { concurrently } from '../registry/concurrently.js'
+import { revisionDirectory } from '../registry/layout.js'
 import { walkRepositories } from '../registry/walk.js'
 import type { Clock } from '../maintenance/clock.js'
 import { systemClock } from '../maintenance/clock.js'
@@ -95,7 +96,8 @@ export class Collection {
     const { observer } = this.#options
     observer?.repository?.(view.name)
     this.#counts.repositories++
-    const linked = await view.manifests()
+    const { linked, unlinked } = await view.manifests()
+    if (!this.#options.dryRun) await concurrently(unlinked, async digest => await this.#quarantine.prune(revisionDirectory(view.name, digest)), this.#width)
     const { live, dead } = await this.#judge(view, linked, before)
     const isCertain = await this.#markAll(view, live, linked)
     if (isCertain) {
@@ -109,10 +111,13 @@ export class Collection {
 
   /** After the sweep: whatever is linked now lives, and so does what was withdrawn and is needed by that. */
   async #lookAgain (view: RepositoryView, settlement: Settlement): Promise<void> {
-    const linked = await view.manifests()
+    const { linked, unlinked } = await view.manifests()
     const withdrawn = settlement.withdrawnFrom(view.name)
+    // Another collection may take the link of a manifest away while an index that lists it is pushed, between the
+    // listing, in which the index is not, and the look at the link, which is gone.
+    const elsewhere = await concurrently(unlinked, async digest => !withdrawn.has(digest) && await this.#isWithdrawn(view, digest), this.#width)
     const tagged = withdrawn.size === 0 ? undefined : await view.tagged()
-    const roots = [...linked.keys(), ...[...withdrawn].filter(digest => tagged === undefined || tagged.has(digest))]
+    const roots = [...linked.keys(), ...unlinked.filter((_, i) => elsewhere[i]), ...[...withdrawn].filter(digest => tagged === undefined || tagged.has(digest))]
     const candidates = new Set([...withdrawn].filter(digest => tagged?.has(digest) === false))
     const living = await livingCandidates({ view, reader: this.#reader, roots, candidates, width: this.#width })
     const live = new Set([...roots, ...living.keys()])
@@ -137,6 +142,10 @@ export class Collection {
     for (const [digest, reason] of living) this.#explain(digest, () => `${view.name}: manifest, ${reason}`)
     const dead = all.filter(digest => !isRoot(digest) && !living.has(digest))
     return { live: [...roots, ...living.keys()], dead }
+  }
+
+  async #isWithdrawn (view: RepositoryView, digest: Digest): Promise<boolean> {
+    return await this.#withdrawn.has(view.name, digest) || await view.hasManifest(digest)
   }
 
   async #markAll (view: RepositoryView, live: readonly Digest[], linked: ReadonlyMap<Digest, Date>): Promise<boolean> {

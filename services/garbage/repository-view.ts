@@ -32,16 +32,24 @@ export class RepositoryView {
     this.#signal = signal
   }
 
-  /** Manifests that are linked, by canonical digest, and when each was pushed last. A link that says nothing counts. */
-  async manifests (): Promise<Map<Digest, Date>> {
+  /**
+   * Manifests that are linked, by canonical digest, and when each was pushed last; a link that says nothing counts. And
+   * those of which only a directory is left.
+   */
+  async manifests (): Promise<{ linked: Map<Digest, Date>, unlinked: Digest[] }> {
     const digests = await this.#collected('_manifests/revisions')
     const found = await concurrently(digests, async digest => await orIfMissing(this.#driver.stat(this.#link('_manifests/revisions', digest)), undefined), this.#width)
-    return new Map(digests.flatMap((digest, i) => found[i] === undefined ? [] : [[digest, found[i].modified] as const]))
+    const linked = new Map(digests.flatMap((digest, i) => found[i] === undefined ? [] : [[digest, found[i].modified] as const]))
+    return { linked, unlinked: digests.filter(digest => !linked.has(digest)) }
   }
 
   /** Everything that is, or was, linked as a blob, by canonical digest where that can be told. */
   async * layers (): AsyncGenerator<Digest> {
     for await (const digest of this.#links('_layers')) yield await this.canonical(digest)
+  }
+
+  async hasManifest (digest: Digest): Promise<boolean> {
+    return await orIfMissing(this.#driver.stat(this.#link('_manifests/revisions', digest)).then(() => true), false)
   }
 
   async hasLayer (digest: Digest): Promise<boolean> {

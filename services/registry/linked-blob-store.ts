@@ -85,7 +85,9 @@ export class LinkedBlobStore implements BlobStatter {
   }
 
   async #ifWithdrawn (digest: Digest): Promise<Digest | undefined> {
-    return await this.#withdrawn?.has(this.#name, digest) === true ? digest : undefined
+    if (this.#withdrawn === undefined) return undefined
+    // Looked for in its place again: it may have been put back between the two.
+    return await this.#withdrawn.has(this.#name, digest) ? digest : await this.linked(digest)
   }
 
   async #remove (digest: Digest): Promise<Digest> {

@@ -2,6 +2,7 @@ import t from 'tap'
 import { ManifestContents } from '../../../services/registry/manifest-contents.js'
 import { Publication } from '../../../services/registry/publication.js'
 import { Quarantine } from '../../../services/garbage/quarantine.js'
+import { WithdrawnManifests } from '../../../services/garbage/withdrawn-manifests.js'
 import { MemoryDriver } from '../../../services/storage/memory.js'
 import { GarbageModel } from '../../helpers/garbage-model.js'
 import { LATER, blobsIn, collect, isAside, openNamespace } from '../../helpers/garbage-world.js'
@@ -25,15 +26,15 @@ async function schedule (seed: number): Promise<Outcome> {
   const totals = { restored: 0, deleted: 0 }
   const client = async (): Promise<void> => { for (let i = 0; i < 2; i++) await model.act() }
   const reader = async (): Promise<void> => { for (let i = 0; i < 2; i++) await model.look() }
-  const collector = async (): Promise<void> => {
+  const collector = async (number: number): Promise<void> => {
     for (let run = 0; run < 2; run++) {
-      const result = await collect(driver, { deleteUntagged, graceMs: random.of([0, MINUTE]), clock: { now: () => LATER + run * MINUTE } })
+      const result = await collect(driver, { deleteUntagged, graceMs: random.of([0, MINUTE]), clock: { now: () => LATER + run * MINUTE + number } })
       totals.restored += result.blobs.restored + result.manifests.restored
       totals.deleted += result.blobs.deleted + result.manifests.deleted
     }
   }
   // One storage call of a collection does not outlast the grace period; of two with none, where a move is two calls, it may.
-  const collectors = movesInTwo || random.chance(0.7) ? [collector] : [collector, collector]
+  const collectors = Array.from({ length: movesInTwo || random.chance(0.7) ? 1 : 2 }, (_, number) => async () => { await collector(number) })
   for (let i = 0; i < 2; i++) await model.abandon()
   await model.act()
   await interleaving.run([client, client, reader, ...collectors])
@@ -82,6 +83,7 @@ t.test(`in ${SCHEDULES} schedules from seed ${seed} no acknowledged manifest lac
 const WEAKENED: ReadonlyArray<readonly [what: string, weaken: () => () => void]> = [
   ['without the last look at what a manifest needs', () => replace(Publication.prototype, 'confirm', async () => {})],
   ['when a push trusts its memory for the bytes of a manifest', () => replace(ManifestContents.prototype, 'keep', async () => {})],
+  ['when no manifest is put back', () => replace(WithdrawnManifests.prototype, 'putBack', async () => false)],
   ['when nobody puts content back', () => replace(Quarantine.prototype, 'restore', async () => false)]
 ]
 
