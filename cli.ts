@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util'
 import { serveCommand } from './serve.js'
 import { check } from './services/commands/check.js'
 import type { Command } from './services/commands/command.js'
+import { garbageCollectCommand } from './services/commands/garbage-collect.js'
 import { purgeUploadsCommand } from './services/commands/purge-uploads.js'
 import { verifyCommand } from './services/commands/verify.js'
 import { ConfigError } from './services/errors/config-error.js'
@@ -12,7 +13,8 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   serve: serveCommand,
   check,
   'purge-uploads': purgeUploadsCommand,
-  verify: verifyCommand
+  verify: verifyCommand,
+  'garbage-collect': garbageCollectCommand
 }
 
 const CONFIG_OPTIONS = {

@@ -5,6 +5,7 @@ import authPlugin from './plugins/auth.js'
 import configPlugin from './plugins/config.js'
 import debugPlugin from './plugins/debug.js'
 import errorsPlugin from './plugins/errors.js'
+import garbageCollectionPlugin from './plugins/garbage-collection.js'
 import headersPlugin from './plugins/headers.js'
 import namespacePlugin from './plugins/namespace.js'
 import repositoryPlugin from './plugins/repository.js'
@@ -20,6 +21,7 @@ import routes from './routes/index.js'
 import type { RegistryConfigInput } from './schemas/config/index.js'
 import type { AccessController, Authorize } from './services/auth/access.js'
 import type { DebugVariables } from './services/debug/variables.js'
+import type { GarbageCollection } from './services/garbage/garbage-collection.js'
 import type { UploadPurge } from './services/maintenance/upload-purge.js'
 import type { StorageDriver } from './services/storage/driver.js'
 import type { Scrub } from './services/verify/scrub.js'
@@ -41,6 +43,8 @@ export interface RegistryHandle {
   readonly uploadPurge: Pick<UploadPurge, 'runOnce'>
   /** `runOnce` reads everything that is stored and reports what is wrong with it, as `storage.maintenance.verify` says. */
   readonly verify: Pick<Scrub, 'runOnce'>
+  /** `runOnce` collects garbage, out of turn. */
+  readonly garbageCollection: Pick<GarbageCollection, 'runOnce'>
 }
 
 /** The configuration, in the keys of `config.yml`. Fastify takes `prefix`, `logLevel` and `logSerializers` besides. */
@@ -69,6 +73,7 @@ async function registryPlugin (fastify: FastifyInstance, options: RegistryOption
   await fastify.register(uploadPurgePlugin)
   await fastify.register(verifyPlugin)
   await fastify.register(namespacePlugin)
+  await fastify.register(garbageCollectionPlugin)
   await fastify.register(authPlugin, { accessController })
   await fastify.register(tokenServerPlugin)
 
@@ -83,8 +88,8 @@ async function registryPlugin (fastify: FastifyInstance, options: RegistryOption
     await scope.register(routes)
   })
 
-  const { ociDebug: debug, ociUploadPurge: uploadPurge, ociVerify: verify } = fastify
-  if (onReady !== undefined) fastify.addHook('onReady', async () => { onReady({ debug, uploadPurge, verify }) })
+  const { ociDebug: debug, ociUploadPurge: uploadPurge, ociVerify: verify, ociGarbageCollection: garbageCollection } = fastify
+  if (onReady !== undefined) fastify.addHook('onReady', async () => { onReady({ debug, uploadPurge, verify, garbageCollection }) })
 }
 
 /**

@@ -28,6 +28,19 @@ export const maintenanceSchema = {
         repair: { type: 'boolean', default: false, description: 'Moves what is corrupt or dangling aside, below oci-registry/quarantine.' }
       }
     },
+    garbagecollect: {
+      type: 'object',
+      additionalProperties: false,
+      default: {},
+      description: 'Ours. Deletes, while the registry serves, what no manifest needs any more.',
+      properties: {
+        enabled: { type: 'boolean', default: false, description: 'Whether it is done at all.' },
+        interval: { type: 'string', format: 'duration', default: '24h', description: 'How often it is done.' },
+        grace: { type: 'string', format: 'duration', default: '24h', description: 'Longer than any push takes: what is younger stays, and what was put aside is deleted after this time.' },
+        deleteuntagged: { type: 'boolean', default: false, description: 'Deletes manifests too that have no tag and that nothing with a tag needs.' },
+        dryrun: { type: 'boolean', default: false, description: 'Only counts what it would delete.' }
+      }
+    },
     readonly: {
       type: 'object',
       additionalProperties: false,

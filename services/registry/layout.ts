@@ -35,6 +35,11 @@ export function linksPath (name: RepositoryName, set: LinkSet): string {
   return `${repositoryPath(name)}/${set}`
 }
 
+/** Of a manifest's link and what lies beside it. */
+export function revisionDirectory (name: RepositoryName, digest: Digest): string {
+  return `${linksPath(name, '_manifests/revisions')}/${digestPath(digest)}`
+}
+
 export function linkPath (name: RepositoryName, set: LinkSet, digest: Digest): string {
   return `${linksPath(name, set)}/${digestPath(digest)}/link`
 }

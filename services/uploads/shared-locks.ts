@@ -34,7 +34,7 @@ export class SharedUploadLocks implements UploadLocks {
 
   async tryAcquire (id: string): Promise<UploadLease | undefined> {
     // Whoever takes it between this question and ours for it keeps it, and we do not wait for that.
-    if (await this.#ownership.settled(id) !== undefined) return undefined
+    if (await this.#ownership.isElsewhere(id)) return undefined
     const lease = await this.#local.tryAcquire(id)
     if (lease === undefined) return undefined
     this.#enter(id)
