@@ -7,7 +7,6 @@ import type { RegistryOptions } from './registry.js'
 import { OciError } from './services/errors/oci-error.js'
 import { watchFiles } from './services/http/certificate-watch.js'
 import { configuredHeaders } from './services/http/configured-headers.js'
-import { holdContinue } from './services/http/expect.js'
 import { createHttpServer } from './services/http/http-server.js'
 import type { ServerTls } from './services/http/tls.js'
 import { resourceOfUrl } from './services/reference/resource-path.js'
@@ -44,7 +43,6 @@ export function buildServer ({ logger, tls, ...options }: ServerOptions): Fastif
   })
 
   if (tls !== undefined) secure(app, tls)
-  holdContinue(app.server)
   endConnectionsOnClose(app)
   app.setErrorHandler(sendError)
   app.setNotFoundHandler((request, reply) => sendError(noSuchPath(), request, reply))

@@ -3,6 +3,7 @@ import type { RequestListener, Server } from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
+import { holdContinue } from './expect.js'
 import { Http2Sessions } from './http2-sessions.js'
 import { peekProtocol } from './preface.js'
 import type { ServerTls } from './tls.js'
@@ -29,6 +30,7 @@ export function createHttpServer (handler: RequestListener, { tls, http2, keepAl
   const server = tls === undefined
     ? createServer(limits, handler)
     : createSecureServer({ ...limits, ...tls.options, ALPNProtocols: http2 ? ['h2', 'http/1.1'] : ['http/1.1'] }, handler)
+  holdContinue(server)
   if (tls === undefined && !http2) return server
 
   const sessions = new Http2Sessions(server, { idleMs: keepAliveMs, maxHeaderBytes })

@@ -58,6 +58,7 @@ export class Http2Sessions {
 
   /** Takes a connection whose client speaks HTTP/2. */
   serve (socket: Socket): void {
+    if (socket.destroyed) return
     // A client that hangs up does not wait for answers.
     socket.allowHalfOpen = false
     // The session has sent all it had to: nobody waits for the client to hang up too.
