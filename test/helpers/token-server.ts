@@ -22,14 +22,15 @@ export interface Options extends RegistryOptions {
   readonly prefix?: string
   /** Null for none. */
   readonly access?: Htpasswd['access'] | null
+  readonly throttle?: Htpasswd['throttle']
   /** A file of users that is there already. */
   readonly users?: string
 }
 
-export async function served (t: Test, tokenserver: Partial<TokenServer> = {}, { access = ACCESS, users: existing, ...options }: Options = {}): Promise<Served> {
+export async function served (t: Test, tokenserver: Partial<TokenServer> = {}, { access = ACCESS, users: existing, throttle = {}, ...options }: Options = {}): Promise<Served> {
   const users = existing ?? await htpasswdFile(t, USERS)
   const rules = access === null ? {} : { access, groups: { devs: ['ann'] } }
-  const app = await build(t, { storage: { inmemory: {}, delete: { enabled: true } }, auth: { htpasswd: { realm: 'Test', path: users, ...rules, tokenserver } }, ...options })
+  const app = await build(t, { storage: { inmemory: {}, delete: { enabled: true } }, auth: { htpasswd: { realm: 'Test', path: users, ...rules, throttle, tokenserver } }, ...options })
   return { app, users }
 }
 

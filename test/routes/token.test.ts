@@ -3,7 +3,9 @@ import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import { decodeJwt, decodeProtectedHeader } from 'jose'
 import type { JWTPayload } from 'jose'
 import t from 'tap'
-import { basic } from '../helpers/auth.js'
+import { pino } from 'pino'
+import { buildServer } from '../../server.js'
+import { basic, htpasswdFile } from '../helpers/auth.js'
 import { errorCodes } from '../helpers/build.js'
 import { shortDirectory } from '../helpers/clients.js'
 import { PUBLIC, SERVICE, USERS, ann, bob, get, granted, post, served, tokenFor } from '../helpers/token-server.js'
@@ -177,4 +179,35 @@ t.test('the catalog shows what the bearer may pull', async t => {
   t.same(await listed(), ['public/a'])
   t.same(await listed(ann), ['public/a', 'team/b'])
   t.same(await listed(bob), ['other/c', 'public/a', 'team/b'])
+})
+
+t.test('guesses are slowed here too, and are in the audit', async t => {
+  const { app } = await served(t, {}, { throttle: { free: 1, delay: '1h', maxdelay: '1h' } })
+  t.equal((await get(app, '', basic('ann', 'wrong'))).statusCode, 401)
+  for (const response of [await get(app, '', basic('ann', 'wrong')), await get(app, '', ann), await post(app, { grant_type: 'password', username: 'ann', password: USERS.ann })]) {
+    t.same(errorCodes(t, response, 429), ['TOOMANYREQUESTS'])
+    t.ok(Number(response.headers['retry-after']) > 0)
+  }
+  t.equal((await get(app, `scope=${PUBLIC}`)).statusCode, 200, 'strangers are not in the way')
+  t.equal((await get(app, '', bob)).statusCode, 200, 'nor are others')
+})
+
+t.test('a refused login is an audit line, with neither password nor token in the log', async t => {
+  const path = await htpasswdFile(t, USERS)
+  const lines: string[] = []
+  const app = buildServer({ storage: { inmemory: {} }, auth: { htpasswd: { realm: 'Test', path, tokenserver: {} } }, logger: pino({}, { write: line => { lines.push(line) } }) })
+  t.teardown(async () => { await app.close() })
+  await get(app, 'account=ann', basic('ann', 'a secret guess'))
+  await post(app, { grant_type: 'password', username: 'ann', password: 'a secret guess' })
+  const token = await tokenFor(app, 'repository:a:pull', ann)
+  await app.inject({ url: '/v2/a/tags/list', headers: { authorization: `Bearer ${token}` } })
+  await app.inject({ url: '/v2/a/tags/list', headers: { authorization: `Bearer ${token.slice(0, -3)}` } })
+  const log = lines.map(line => JSON.parse(line) as { msg: string, audit?: object, url?: string, 'auth.user.name'?: string })
+  t.match(log.filter(({ audit }) => audit !== undefined).map(({ audit }) => audit), [
+    { action: 'login', result: 'refused', claimed: 'ann', resource: 'token', method: 'GET', status: 401, code: 'UNAUTHORIZED' },
+    { action: 'login', result: 'refused', claimed: 'ann', resource: 'token', method: 'POST', status: 401 },
+    { action: 'pull', result: 'refused', repository: 'a', method: 'GET', status: 401 }
+  ])
+  t.ok(log.some(line => line.url?.startsWith('/auth/token') === true && line['auth.user.name'] === 'ann'))
+  t.notMatch(lines.join(''), /eyJ|secret|correct horse|[Bb]asic [A-Za-z0-9]/)
 })
