@@ -2,6 +2,7 @@ import { DriverError, orIfMissing } from '../errors/driver-error.js'
 import type { Clock } from '../maintenance/clock.js'
 import type { Log } from '../maintenance/log.js'
 import { writeLink } from '../registry/linked-blob-store.js'
+import type { Digest } from '../reference/reference.js'
 import type { FileInfo, StorageDriver } from '../storage/driver.js'
 import type { Finding, Fix, Place, Problem } from './finding.js'
 import type { VerifyQuarantine } from './quarantine.js'
@@ -18,6 +19,8 @@ export interface JudgeOptions {
   /** What was written after this is not judged: it may be half of something. */
   readonly before: Date
   readonly onFinding: (finding: Finding) => void
+  /** Told of content that was set aside, for caches to forget. */
+  readonly forget: ((digest: Digest) => Promise<void>) | undefined
   readonly onYoung: () => void
   readonly onFailure: () => void
   readonly log: Log
@@ -60,13 +63,14 @@ export class Judge {
   }
 
   async #decide ({ place, look }: Case): Promise<void> {
-    const { driver, before, onYoung, onFinding } = this.#options
+    const { driver, before, onYoung, onFinding, forget } = this.#options
     try {
       const seen = await orIfMissing(driver.stat(place.path), undefined)
       if (seen === undefined) return
       if (seen.modified >= before) return onYoung()
       for (const { severity, what, needs, fix } of await look()) {
         const repaired = fix === undefined ? undefined : await this.#repair(fix, seen)
+        if (repaired === 'set aside' && place.digest !== undefined) await forget?.(place.digest)
         onFinding({ ...place, severity, what, ...(needs === undefined ? {} : { needs }), ...(repaired === undefined ? {} : { repaired }) })
       }
     } catch (error) {

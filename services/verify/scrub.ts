@@ -4,6 +4,7 @@ import { systemClock } from '../maintenance/clock.js'
 import { Job } from '../maintenance/job.js'
 import type { JobStatus } from '../maintenance/job.js'
 import type { Log } from '../maintenance/log.js'
+import type { Digest } from '../reference/reference.js'
 import type { ReferenceValidation } from '../registry/reference-check.js'
 import type { StorageDriver } from '../storage/driver.js'
 import type { Finding } from './finding.js'
@@ -30,6 +31,8 @@ export interface ScrubOptions {
   readonly rate: number
   readonly repair: boolean
   readonly validation: ReferenceValidation
+  /** Makes the caches of this server forget content that was set aside. */
+  readonly forget?: (digest: Digest) => Promise<void>
   readonly log: Log
   readonly clock?: Clock
   readonly random?: () => number

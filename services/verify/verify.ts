@@ -32,6 +32,8 @@ export interface VerifyOptions {
   readonly graceMs?: number
   /** Told of everything that is not as it should be. */
   readonly onFinding: (finding: Finding) => void
+  /** Makes every cache forget what it knows of content, or of a link to it, that was set aside. */
+  readonly forget?: (digest: Digest) => Promise<void>
   readonly progress?: Progress
   /** The part of the content after which to begin: an earlier run was interrupted after that. */
   readonly after?: string | undefined
@@ -81,7 +83,7 @@ class Verification {
   readonly #result = { repositories: 0, manifests: 0, tags: 0, blobs: 0, bytes: 0, corrupt: 0, missing: 0, orphaned: 0, odd: 0, repaired: 0, young: 0, errors: 0 }
 
   constructor (options: VerifyOptions) {
-    const { driver, repair, rate = Infinity, graceMs = GRACE_MS, log, progress = silent, signal, clock = systemClock } = options
+    const { driver, repair, rate = Infinity, graceMs = GRACE_MS, log, progress = silent, forget, signal, clock = systemClock } = options
     this.#options = options
     this.#progress = progress
     this.#before = new Date(clock.now() - graceMs)
@@ -94,6 +96,7 @@ class Verification {
       quarantine: this.#quarantine,
       before: this.#before,
       onFinding: finding => { this.#report(finding) },
+      forget,
       onYoung: () => { this.#result.young++ },
       onFailure: () => { this.#result.errors++ },
       log,

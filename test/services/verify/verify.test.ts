@@ -58,7 +58,9 @@ t.test('a corrupt blob is named, with every manifest that needs it; repair sets 
   t.match(result, { corrupt: 1, missing: 2, repaired: 0 })
   t.equal((await driver.read(blobPath(LAYER))).toString(), 'rotten', 'nothing is touched without repair')
 
-  const repaired = await verified(driver, { repair: true })
+  const forgotten: string[] = []
+  const repaired = await verified(driver, { repair: true, forget: async digest => { forgotten.push(digest) } })
+  t.same(forgotten, [LAYER], 'caches forget it')
   t.same(repaired.lines, [`${expected[0] ?? ''} (set aside)`, ...expected.slice(1)])
   await t.rejects(driver.stat(blobPath(LAYER)))
   const { quarantine } = repaired.result
