@@ -6,7 +6,7 @@ import { blobDirectory, blobPath } from '../registry/layout.js'
 import type { FileInfo, StorageDriver } from '../storage/driver.js'
 
 /** Outside the tree of docker's registry, which never looks there. */
-const QUARANTINE = '/oci-registry/quarantine'
+const QUARANTINE = '/oci-registry/garbage'
 const RUN = /^\d{4}-[0-9TZ.-]+-[0-9a-f]{8}$/
 
 /**
