@@ -28,6 +28,8 @@ export interface CollectionOptions {
   readonly forget: (digest: Digest) => Promise<void>
   /** Storage calls at a time. */
   readonly width?: number
+  /** Called between single things, for a collection that is not to be noticed. */
+  readonly rest?: () => Promise<void>
   readonly observer?: CollectionObserver
   readonly signal?: AbortSignal
   readonly clock?: Pick<Clock, 'now'>
@@ -149,7 +151,10 @@ export class Collection {
   }
 
   async #markAll (view: RepositoryView, live: readonly Digest[], linked: ReadonlyMap<Digest, Date>): Promise<boolean> {
-    const certain = await concurrently(live, async digest => await this.#mark.manifest(view, digest, linked), this.#width)
+    const certain = await concurrently(live, async digest => {
+      await this.#options.rest?.()
+      return await this.#mark.manifest(view, digest, linked)
+    }, this.#width)
     return !certain.includes(false)
   }
 

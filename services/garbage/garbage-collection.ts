@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Digest } from '../reference/reference.js'
 import type { StorageDriver } from '../storage/driver.js'
 import { systemClock } from '../maintenance/clock.js'
@@ -10,6 +11,9 @@ import type { CollectionResult } from './report.js'
 
 /** Of the lease under which garbage is collected. */
 export const GARBAGE_COLLECTION = 'garbage-collection'
+
+/** How long it works without a pause. */
+const WORK_MS = 5
 
 /** The first run comes within this time after the start, and within the interval. */
 const MAX_FIRST_MS = 60 * 60_000
@@ -103,6 +107,7 @@ export class GarbageCollection {
       dryRun,
       forget,
       signal,
+      rest: resting(),
       clock: this.#clock,
       observer: {
         doubt: (repository, manifest, problem) => { log.warn({ repository, manifest }, `nothing in this repository is collected: a manifest ${problem}`) }
@@ -121,5 +126,16 @@ export class GarbageCollection {
       last: { ...result, finished: new Date(this.#clock.now()).toISOString() }
     }
     return result
+  }
+}
+
+/** Half of the time is left to the requests: after some work, as long a pause. */
+function resting (): () => Promise<void> {
+  let began = performance.now()
+  return async () => {
+    const worked = performance.now() - began
+    if (worked < WORK_MS) return
+    await sleep(worked, undefined, { ref: false })
+    began = performance.now()
   }
 }

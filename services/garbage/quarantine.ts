@@ -6,7 +6,7 @@ import { blobDirectory, blobPath } from '../registry/layout.js'
 import type { FileInfo, StorageDriver } from '../storage/driver.js'
 
 /** Outside the tree of docker's registry, which never looks there. */
-const QUARANTINE = '/oci-registry/quarantine'
+const QUARANTINE = '/oci-registry/garbage'
 const RUN = /^\d{4}-[0-9TZ.-]+-[0-9a-f]{8}$/
 
 /**
@@ -101,7 +101,8 @@ export class Quarantine {
   /** Removes what is left of a run in which nothing is aside any more; never what somebody puts there all the same. */
   async removeRun (run: string): Promise<void> {
     const path = this.runPath(run)
-    if ((await orIfMissing(this.#driver.list(`${path}/manifests`), [])).length > 0) return
+    const withdrawn = await orIfMissing(this.#driver.list(`${path}/manifests`), [])
+    for (const hex of withdrawn) if (!await this.prune(`${path}/manifests/${hex}`)) return
     await orIfMissing(this.#driver.delete(`${path}/closed`), undefined)
     for (const algorithm of await orIfMissing(this.#driver.list(`${path}/blobs`), [])) {
       for (const prefix of await orIfMissing(this.#driver.list(`${path}/blobs/${algorithm}`), [])) await this.prune(`${path}/blobs/${algorithm}/${prefix}`)

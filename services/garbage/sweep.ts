@@ -18,6 +18,7 @@ export interface SweepParts {
   readonly before: number
   readonly dryRun: boolean
   readonly width: number
+  readonly rest?: () => Promise<void>
   readonly forget: (digest: Digest) => Promise<void>
   readonly quarantine: Quarantine
   readonly withdrawn: WithdrawnManifests
@@ -67,8 +68,9 @@ export class Sweep {
   }
 
   async #blob (digest: Digest): Promise<void> {
-    const { driver, mark, before, dryRun, run, quarantine, forget, counts, observer, signal } = this.#parts
+    const { driver, mark, before, dryRun, run, quarantine, forget, counts, observer, signal, rest } = this.#parts
     signal?.throwIfAborted()
+    await rest?.()
     const found = await orIfMissing(driver.stat(blobPath(digest)), undefined)
     if (found === undefined) {
       if (!dryRun) await quarantine.prune(blobDirectory(digest))

@@ -67,5 +67,5 @@ export async function blobsIn (driver: StorageDriver): Promise<Digest[]> {
 }
 
 export async function isAside (driver: StorageDriver): Promise<boolean> {
-  return await driver.list('/oci-registry/quarantine').then(names => names.length > 0, () => false)
+  return await driver.list('/oci-registry/garbage').then(names => names.length > 0, () => false)
 }
