@@ -10,6 +10,7 @@ import namespacePlugin from './plugins/namespace.js'
 import repositoryPlugin from './plugins/repository.js'
 import routingPlugin from './plugins/routing.js'
 import storagePlugin from './plugins/storage.js'
+import tokenServerPlugin from './plugins/token-server.js'
 import uploadsPlugin from './plugins/uploads.js'
 import validationPlugin from './plugins/validation.js'
 import workersPlugin from './plugins/workers.js'
@@ -59,6 +60,7 @@ async function registryPlugin (fastify: FastifyInstance, options: RegistryOption
   await fastify.register(uploadsPlugin)
   await fastify.register(namespacePlugin)
   await fastify.register(authPlugin, { accessController })
+  await fastify.register(tokenServerPlugin)
 
   // The API proper, in a scope of its own: parsers, hooks and error handler reach nothing but its routes.
   await fastify.register(async function api (scope) {

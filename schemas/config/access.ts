@@ -1,6 +1,5 @@
 import { htpasswdSchema } from './htpasswd.js'
-
-const later = { type: 'object', additionalProperties: true } as const
+import { tokenSchema } from './token.js'
 
 export const accessSchema = {
   type: 'object',
@@ -19,7 +18,7 @@ export const accessSchema = {
       }
     },
     htpasswd: htpasswdSchema,
-    token: later
+    token: tokenSchema
   }
 } as const
 

@@ -5,13 +5,12 @@ import type { RegistryConfig } from '../../schemas/config/index.js'
  * data lies, who is told. One line each.
  */
 export function unsupported (config: RegistryConfig): string[] {
-  const { storage, auth, middleware, http, notifications, proxy, policy, validation } = config
+  const { storage, middleware, http, notifications, proxy, policy, validation } = config
   const wanted: Record<string, boolean> = {
     'storage.s3': storage.s3 !== undefined,
     'storage.s3aws': storage.s3aws !== undefined,
     'storage.azure': storage.azure !== undefined,
     'storage.gcs': storage.gcs !== undefined,
-    'auth.token': auth?.token !== undefined,
     'middleware.registry': middleware.registry.some(({ disabled }) => !disabled),
     'middleware.repository': middleware.repository.some(({ disabled }) => !disabled),
     'middleware.storage': middleware.storage.some(({ disabled }) => !disabled),

@@ -54,6 +54,11 @@ export class Locations {
   }
 }
 
+/** The absolute URL below which our routes are, as the client of a request knows it. */
+export function externalBase ({ host, prefix }: Pick<LocationOptions, 'host' | 'prefix'>, origin: RequestOrigin): string {
+  return host === undefined ? `${requestBase(origin)}${prefix}` : configuredBase(host, prefix)
+}
+
 /** A host with a path of its own is taken at its word; one without gets our prefix. */
 function configuredBase (host: string, prefix: string): string {
   const { origin, pathname } = new URL(host)
