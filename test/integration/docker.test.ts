@@ -88,21 +88,21 @@ t.test('containerd pulls an image for all platforms, and pushes it', needsRoot('
   t.ok(await answered(product, 'POST', /team\/ctr\/blobs\/uploads\/\?[^"]*mount=/, 201) > 0, 'a layer was mounted')
 })
 
-/** The product with an image that everybody may pull, and one that only ann may. */
-async function withPublicImage (t: Test, more: { tokenserver?: object } = {}): Promise<{ product: Product, directory: string }> {
+/** The product with htpasswd and an image in some repositories; public/** is for everybody to pull, ann may do everything. */
+async function withImages (t: Test, names: readonly string[], htpasswdKeys: { tokenserver?: object } = {}): Promise<{ product: Product, directory: string }> {
   const directory = t.testdir({ htpasswd: htpasswd({ ann: 'secret' }), docker: {} })
   const access = [{ repositories: ['public/**'], actions: ['pull' as const], anonymous: true }, { repositories: ['**'], actions: ['*' as const], users: ['ann'] }]
-  const product = await startProduct(t, directory, { auth: { htpasswd: { realm: 'Test', path: join(directory, 'htpasswd'), access, ...more } } })
+  const product = await startProduct(t, directory, { auth: { htpasswd: { realm: 'Test', path: join(directory, 'htpasswd'), access, ...htpasswdKeys } } })
   const source = join(directory, 'source')
   await writeOciLayout(source, { tag: '1.0', architectures: ['amd64'], layerBytes: 10_000 })
-  for (const name of ['public/app', 'private/app']) {
+  for (const name of names) {
     await client('skopeo', '--insecure-policy', 'copy', '--dest-tls-verify=false', '--dest-creds=ann:secret', `oci:${source}:1.0`, `docker://${product.host}/${name}:1.0`)
   }
   return { product, directory }
 }
 
 t.test('docker pulls what is public only when it is logged in: with Basic it sends no request without credentials', needsRoot('skopeo', 'dockerd', 'docker'), async t => {
-  const { product, directory } = await withPublicImage(t)
+  const { product, directory } = await withImages(t, ['public/app', 'private/app'])
   const daemon = await dockerFor(t, product.host)
   const docker: Run = async (...args) => await daemon('--config', join(directory, 'docker'), ...args)
   const image = `${product.host}/public/app:1.0`
@@ -117,7 +117,7 @@ t.test('docker pulls what is public only when it is logged in: with Basic it sen
 })
 
 t.test('containerd pulls what is public without credentials, and the rest with them', needsRoot('skopeo', 'containerd', 'ctr'), async t => {
-  const { product } = await withPublicImage(t)
+  const { product } = await withImages(t, ['public/app', 'private/app'])
   const ctr = await ctrFor(t)
   const pull = async (name: string, ...args: string[]): Promise<string> => await ctr('pull', '--plain-http', '--platform', 'linux/amd64', '--snapshotter', 'native', ...args, `${product.host}/${name}:1.0`)
   await pull('public/app')
@@ -126,7 +126,7 @@ t.test('containerd pulls what is public without credentials, and the rest with t
 })
 
 t.test('with the token server docker pulls what is public without a login, and with one it pushes', needsRoot('skopeo', 'dockerd', 'docker'), async t => {
-  const { product, directory } = await withPublicImage(t, { tokenserver: {} })
+  const { product, directory } = await withImages(t, ['public/app'], { tokenserver: {} })
   const daemon = await dockerFor(t, product.host)
   const docker: Run = async (...args) => await daemon('--config', join(directory, 'docker'), ...args)
   const [image, hidden] = [`${product.host}/public/app:1.0`, `${product.host}/private/new:1.0`]
@@ -144,7 +144,7 @@ t.test('with the token server docker pulls what is public without a login, and w
 })
 
 t.test('with the token server containerd gets its tokens by a form, and pulls what is public without a login', needsRoot('skopeo', 'containerd', 'ctr'), async t => {
-  const { product } = await withPublicImage(t, { tokenserver: {} })
+  const { product } = await withImages(t, ['public/app'], { tokenserver: {} })
   const ctr = await ctrFor(t)
   const [image, hidden] = [`${product.host}/public/app:1.0`, `${product.host}/private/new:1.0`]
   const [plain, all] = [['--plain-http'], ['--all-platforms', '--snapshotter', 'native']] as const
