@@ -1,16 +1,19 @@
 import { LRUCache } from 'lru-cache'
 import type { Digest } from '../reference/reference.js'
 import type { Descriptor } from '../registry/types.js'
+import { MAX_AGE_MS } from './types.js'
 import type { DescriptorCache, Lease, Scope } from './types.js'
 
 /** Digests that share a counter of clears. A clear ends the leases of its group, of which one more is one too many. */
 const GROUPS = 4096
 
+interface Entry { readonly descriptor: Descriptor, readonly until: number }
+
 interface Entries {
-  get (key: string): Descriptor | undefined
-  set (key: string, descriptor: Descriptor): unknown
+  get (key: string): Entry | undefined
+  set (key: string, entry: Entry): unknown
   delete (key: string): boolean
-  entries (): Iterable<[string, Descriptor]>
+  entries (): Iterable<[string, Entry]>
 }
 
 /** Descriptors in the memory of this process, the most recently used ones. It answers at once, without a promise. */
@@ -19,13 +22,20 @@ export class MemoryCache implements DescriptorCache {
   readonly #entries: Entries
   readonly #clears = new Float64Array(GROUPS)
 
-  /** @param size entries to keep; 0 and less mean all */
-  constructor (size: number) {
-    this.#entries = size > 0 ? new LRUCache<string, Descriptor>({ max: size }) : new Map<string, Descriptor>()
+  readonly #now: () => number
+
+  /**
+   * @param size entries to keep; 0 and less mean all
+   * @param now milliseconds that only go forward
+   */
+  constructor (size: number, now = () => performance.now()) {
+    this.#entries = size > 0 ? new LRUCache<string, Entry>({ max: size }) : new Map<string, Entry>()
+    this.#now = now
   }
 
   get (digest: Digest, scope?: Scope): Descriptor | undefined {
-    return this.#entries.get(keyOf(digest, scope))
+    const entry = this.#entries.get(keyOf(digest, scope))
+    return entry !== undefined && entry.until > this.#now() ? entry.descriptor : undefined
   }
 
   lease (digest: Digest): Lease {
@@ -33,7 +43,7 @@ export class MemoryCache implements DescriptorCache {
   }
 
   fill (digest: Digest, descriptor: Descriptor, lease: Lease, scope?: Scope): void {
-    if (lease === this.lease(digest)) this.#entries.set(keyOf(digest, scope), descriptor)
+    if (lease === this.lease(digest)) this.#entries.set(keyOf(digest, scope), { descriptor, until: this.#now() + MAX_AGE_MS })
   }
 
   release (): void {}
@@ -44,7 +54,7 @@ export class MemoryCache implements DescriptorCache {
       this.#entries.delete(keyOf(digest, scope))
       return
     }
-    for (const [key, descriptor] of [...this.#entries.entries()]) {
+    for (const [key, { descriptor }] of [...this.#entries.entries()]) {
       if (descriptor.digest === digest) this.#entries.delete(key)
     }
   }

@@ -3,6 +3,7 @@ import { isDigest } from '../reference/reference.js'
 import type { Digest } from '../reference/reference.js'
 import type { Descriptor } from '../registry/types.js'
 import type { RedisClient, RedisConnection } from '../redis/connection.js'
+import { MAX_AGE_MS } from './types.js'
 import type { DescriptorCache, Lease, Scope } from './types.js'
 
 /** Longer than anybody asks storage for one descriptor. What takes longer is not remembered. */
@@ -14,7 +15,7 @@ const MAX_UNHEARD = 1000
 const LEASE = 'local t = redis.call("GET", KEYS[1]) if t then return t end redis.call("SET", KEYS[1], ARGV[1], "PX", ARGV[2]) return ARGV[1]'
 const FILL = 'if redis.call("GET", KEYS[2]) ~= ARGV[1] then return 0 end redis.call("DEL", KEYS[2]) '
 const FILL_MEMBER = `${FILL} redis.call("SADD", KEYS[1], ARGV[2]) return 1`
-const FILL_REVISION = `${FILL} redis.call("HSET", KEYS[1], ARGV[2], ARGV[3]) return 1`
+const FILL_REVISION = `${FILL} redis.call("HSET", KEYS[1], ARGV[2], ARGV[3]) if redis.call("PTTL", KEYS[1]) < 0 then redis.call("PEXPIRE", KEYS[1], ARGV[4]) end return 1`
 const FILL_CONTENT = `${FILL} redis.call("HSET", KEYS[1], "digest", ARGV[2], "size", ARGV[3]) redis.call("HSETNX", KEYS[1], "mediatype", ARGV[4]) return 1`
 // These also run when Redis has no memory left.
 const CLEAR_MEMBER = 'redis.call("DEL", KEYS[2]) return redis.call("SREM", KEYS[1], ARGV[1])'
@@ -31,7 +32,8 @@ interface Unheard { readonly scope: Scope | undefined, readonly digests: Set<Dig
  * - `repository::<name>::blobs::<digest>`: hash of `mediatype`
  *
  * Ours are `repository::<name>::revisions`, a hash of `<digest> <size> <mediatype>` by digest, because a manifest is no
- * blob of its repository; and `lease::{<key>}::<digest>`, which the entries of `<key>` are filled by. Braces put a lease
+ * blob of its repository, and because docker's registry does not say when it deletes one: it ends after a while by itself.
+ * And `lease::{<key>}::<digest>`, which the entries of `<key>` are filled by. Braces put a lease
  * where its key is in a cluster, so that one script sees both.
  */
 export class RedisCache implements DescriptorCache {
@@ -74,7 +76,7 @@ export class RedisCache implements DescriptorCache {
       const guarded = async (script: string, ...args: Array<string | number>): Promise<unknown> =>
         await client.call('EVAL', script, 2, keyOf(digest, scope), leaseKey(digest, scope), lease, ...args)
       if (scope === undefined) return await guarded(FILL_CONTENT, descriptor.digest, size, mediaType)
-      if (scope.set === '_manifests/revisions') return await guarded(FILL_REVISION, digest, `${descriptor.digest} ${size} ${mediaType}`)
+      if (scope.set === '_manifests/revisions') return await guarded(FILL_REVISION, digest, `${descriptor.digest} ${size} ${mediaType}`, MAX_AGE_MS)
       return await Promise.all([
         client.call('HSET', mediaTypeKey(digest, scope), 'mediatype', mediaType),
         ...(digest === descriptor.digest ? [] : aliasFields(client, digest, descriptor)),

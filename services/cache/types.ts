@@ -2,6 +2,12 @@ import type { Digest, RepositoryName } from '../reference/reference.js'
 import type { LinkSet } from '../registry/layout.js'
 import type { Descriptor, Eventually } from '../registry/types.js'
 
+/**
+ * How long an entry may count that nobody else would clear: what another server deletes in the same storage, or a
+ * replica that has a cache of its own, is seen after this time at the latest.
+ */
+export const MAX_AGE_MS = 10 * 60_000
+
 /** Through whose eyes: what one repository shows by one of its sets of links. */
 export interface Scope { readonly name: RepositoryName, readonly set: LinkSet }
 

@@ -31,3 +31,14 @@ t.test('0 and less keep everything, as in docker\'s registry', async t => {
     t.match(cache.get(sha256('19999')), { size: 19_999 })
   }
 })
+
+t.test('what others may have deleted in the same storage is believed for ten minutes', async t => {
+  let now = 0
+  const cache = filled(new MemoryCache(10, () => now), 1)
+  now = 10 * 60_000 - 1
+  t.match(cache.get(sha256('0')), { size: 0 })
+  now++
+  t.equal(cache.get(sha256('0')), undefined)
+  filled(cache, 1)
+  t.match(cache.get(sha256('0')), { size: 0 })
+})
