@@ -26,7 +26,7 @@ async function redisPlugin (fastify: FastifyInstance, { client }: RedisPluginOpt
   const { log, ociConfig: { redis: config } } = fastify
   const opened = client === undefined && isConfigured(config) ? openRedis(config, log) : undefined
   const used = client ?? opened
-  const connection = used === undefined ? undefined : new RedisConnection({ client: used, ...redisLimits(config), log })
+  const connection = used === undefined ? undefined : new RedisConnection({ client: used, ...redisLimits(config), log, isWatched: opened !== undefined })
   fastify.decorate('ociRedis', connection)
   if (used !== undefined) fastify.ociDebug.publish('redis', () => ({ Config: masked(config ?? {}), Active: connections(used) }))
   fastify.addHook('onClose', async () => {

@@ -7,7 +7,7 @@ import type { Workers } from '../workers/workers.js'
 import { keyOf } from './memory.js'
 import type { DescriptorCache, Lease, Scope } from './types.js'
 
-export type CacheLog = Pick<BaseLogger, 'warn' | 'info'>
+type CacheLog = Pick<BaseLogger, 'warn' | 'info'>
 
 /** What was asked of the cache, as docker's registry counts it: every request is a hit, a miss or an error. */
 export interface CacheStats { readonly requests: number, readonly hits: number, readonly misses: number, readonly errors: number }
@@ -183,7 +183,7 @@ export class Descriptors {
     this.#stats.errors++
     if (this.#isReported(error) || this.#failing.has(what)) return
     this.#failing.add(what)
-    this.#log?.warn({ err: error }, `the descriptor cache fails, going on without it: ${what}`)
+    this.#log?.warn(`the descriptor cache fails, going on without it: ${what} (${error instanceof Error ? error.message : String(error)})`)
   }
 }
 

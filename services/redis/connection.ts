@@ -17,6 +17,8 @@ export interface RedisConnectionParts {
   /** Operations under way at a time; one more is refused. */
   readonly maxActive: number
   readonly log?: RedisLog | undefined
+  /** Whether somebody else logs that the connection is lost and made. */
+  readonly isWatched?: boolean
   /** Milliseconds that only go forward. */
   readonly now?: () => number
 }
@@ -42,6 +44,7 @@ export class RedisConnection {
   readonly #timeoutMs: number
   readonly #maxActive: number
   readonly #log: RedisLog | undefined
+  readonly #isWatched: boolean
   readonly #now: () => number
   readonly #listeners: Array<() => void> = []
   #active = 0
@@ -49,11 +52,12 @@ export class RedisConnection {
   #isFull = false
   #pausedUntil = 0
 
-  constructor ({ client, timeoutMs, maxActive, log, now = () => performance.now() }: RedisConnectionParts) {
+  constructor ({ client, timeoutMs, maxActive, log, isWatched = false, now = () => performance.now() }: RedisConnectionParts) {
     this.#client = client
     this.#timeoutMs = timeoutMs
     this.#maxActive = maxActive
     this.#log = log
+    this.#isWatched = isWatched
     this.#now = now
   }
 
@@ -95,7 +99,7 @@ export class RedisConnection {
   }
 
   #admit (): void {
-    if (this.#client.status !== 'ready') throw this.#failed('not connected')
+    if (this.#client.status !== 'ready') throw this.#isWatched ? new RedisUnavailable('not connected') : this.#failed('not connected')
     if (this.#isDown) {
       if (this.#now() < this.#pausedUntil) throw new RedisUnavailable('it failed a moment ago')
       // This one tries; the others go on without.

@@ -27,7 +27,7 @@ export function openRedis (config: RedisConfig, log: RedisLog): OwnRedisClient {
   })
   // Without a listener ioredis writes to the console.
   client.on('error', (error: Error) => {
-    if (!isReported) log.warn({ err: error }, `cannot connect to redis, going on without it and trying again: ${reason(error)}`)
+    if (!isReported) log.warn(`cannot connect to redis, going on without it and trying again: ${reason(error)}`)
     isReported = true
   })
   return client
@@ -59,7 +59,7 @@ function isOpen (status: string): boolean {
   return status === 'connect' || status === 'ready'
 }
 
-/** That of a connection to several addresses has no text of its own. */
+/** Not the error itself: it has the command in it, and the password. One of several addresses has no text. */
 function reason (error: Error): string {
   return error.message !== '' ? error.message : (error as NodeJS.ErrnoException).code ?? error.name
 }

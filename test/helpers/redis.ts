@@ -3,6 +3,7 @@ import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
+import { tmpdir } from 'node:os'
 import { Redis } from 'ioredis'
 import type { Test } from 'tap'
 import { RedisConnection } from '../../services/redis/connection.js'
@@ -13,12 +14,10 @@ import { freePort } from './docker-registry.js'
 export class RedisServer {
   readonly port: number
   readonly #args: readonly string[]
-  readonly #directory: string
   #child: ChildProcess | undefined
 
-  constructor (port: number, directory: string, args: readonly string[]) {
+  constructor (port: number, args: readonly string[]) {
     this.port = port
-    this.#directory = directory
     this.#args = args
   }
 
@@ -28,7 +27,7 @@ export class RedisServer {
 
   async start (): Promise<void> {
     const child = spawn('redis-server', [
-      ...this.#args, '--port', String(this.port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', this.#directory
+      ...this.#args, '--port', String(this.port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', tmpdir()
     ], { stdio: ['ignore', 'pipe', 'inherit'] })
     this.#child = child
     let log = ''
@@ -61,7 +60,7 @@ export class RedisServer {
 
 /** Starts a redis-server, killed with the test. `args` are options of its command line. */
 export async function startRedis (t: Test, args: readonly string[] = []): Promise<RedisServer> {
-  const server = new RedisServer(await freePort(), t.testdir({}), args)
+  const server = new RedisServer(await freePort(), args)
   t.teardown(async () => { await server.stop() })
   await server.start()
   return server

@@ -9,6 +9,7 @@ import type { RegistryOptions } from '../../registry.js'
 import { build, errorCodes } from '../helpers/build.js'
 import { FaultDriver } from '../helpers/fault-driver.js'
 import { blob, image, pushBlob, pushManifest, sha512 } from '../helpers/images.js'
+import { needs } from '../helpers/clients.js'
 import { startRedis } from '../helpers/redis.js'
 
 const NAME = parseRepositoryName('team/app')
@@ -170,7 +171,7 @@ async function put (app: FastifyInstance): Promise<LightMyRequestResponse> {
 
 t.test('inmemory', async t => { storageCalls(t, async () => ({ cache: { blobdescriptor: 'inmemory' } })) })
 
-t.test('redis', async t => {
+t.test('redis', needs('redis-server'), async t => {
   const server = await startRedis(t)
   const client = server.client(t)
   storageCalls(t, async t => {

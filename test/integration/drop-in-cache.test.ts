@@ -13,7 +13,7 @@ import type { Blob } from '../helpers/images.js'
 import { startRedis } from '../helpers/redis.js'
 
 // Docker's registry and ours with one Redis and one data directory, as in a migration.
-const skip = needs('docker-registry')
+const skip = needs('docker-registry', 'redis-server')
 
 interface Both { readonly docker: string, readonly ours: string, readonly client: Redis, readonly data: string }
 

@@ -10,6 +10,7 @@ import type { Digest } from '../../../services/reference/reference.js'
 import type { Descriptor } from '../../../services/registry/types.js'
 import { alone } from '../../../services/workers/workers.js'
 import type { Workers } from '../../../services/workers/workers.js'
+import { needs } from '../../helpers/clients.js'
 import { redisConnection, startRedis } from '../../helpers/redis.js'
 import { sha256, sha512 } from '../../helpers/images.js'
 import { workerGroup } from '../../helpers/worker-group.js'
@@ -160,7 +161,7 @@ t.test('two workers with a cache each', async t => {
   interleavings(t, async () => pairOf([new MemoryCache(100), new MemoryCache(100)], workerGroup(2)))
 })
 
-t.test('two replicas with one Redis', async t => {
+t.test('two replicas with one Redis', needs('redis-server'), async t => {
   const server = await startRedis(t)
   const client = server.client(t)
   interleavings(t, async t => {
@@ -206,7 +207,7 @@ t.test('a cache that fails is left out, and the log says so once for each kind o
   for (let i = 0; i < 3; i++) await entries.clear([DIGEST])
   t.same(await entries.remember([DIGEST], async () => FOUND), FOUND)
   t.same(descriptors.stats(), { requests: 3, hits: 0, misses: 0, errors: 7 })
-  const failures = ['get', 'clear', 'lease'].map(what => `the descriptor cache fails, going on without it: ${what}`)
+  const failures = ['get', 'clear', 'lease'].map(what => `the descriptor cache fails, going on without it: ${what} (broken)`)
   t.same(logged, failures)
   isBroken = false
   await entries.stat(DIGEST, load)

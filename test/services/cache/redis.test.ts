@@ -4,6 +4,7 @@ import type { Redis } from 'ioredis'
 import { RedisCache } from '../../../services/cache/redis.js'
 import type { Scope } from '../../../services/cache/types.js'
 import { parseRepositoryName } from '../../../services/reference/reference.js'
+import { needs } from '../../helpers/clients.js'
 import { redisConnection, startRedis } from '../../helpers/redis.js'
 import { sha256, sha512 } from '../../helpers/images.js'
 import { descriptorCacheSuite } from '../../suites/descriptor-cache.js'
@@ -25,7 +26,7 @@ async function dump (client: Redis): Promise<Record<string, unknown>> {
   return Object.fromEntries(keys.map((key, i) => [key, values[i]]))
 }
 
-t.test('against a real server', async t => {
+t.test('against a real server', needs('redis-server'), async t => {
   const server = await startRedis(t)
   const client = server.client(t)
   const make = async (): Promise<RedisCache> => {
@@ -94,7 +95,7 @@ t.test('against a real server', async t => {
   })
 })
 
-t.test('a clear that did not reach Redis is repeated before anything is believed', async t => {
+t.test('a clear that did not reach Redis is repeated before anything is believed', needs('redis-server'), async t => {
   const server = await startRedis(t)
   const client = server.client(t)
   const connection = await redisConnection(t, server)
@@ -113,7 +114,7 @@ t.test('a clear that did not reach Redis is repeated before anything is believed
   t.equal(await other.get(DIGEST, LAYERS), undefined, 'now nobody has it')
 })
 
-t.test('many deletes that Redis did not hear of take the whole repository with them', async t => {
+t.test('many deletes that Redis did not hear of take the whole repository with them', needs('redis-server'), async t => {
   const server = await startRedis(t)
   const client = server.client(t)
   const cache = new RedisCache(await redisConnection(t, server))
@@ -126,7 +127,7 @@ t.test('many deletes that Redis did not hear of take the whole repository with t
   t.equal(await client.exists('repository::team/app::blobs'), 0)
 })
 
-t.test('what was not heard is told as soon as the connection is there again', async t => {
+t.test('what was not heard is told as soon as the connection is there again', needs('redis-server'), async t => {
   const server = await startRedis(t)
   const cache = new RedisCache(await redisConnection(t, server))
   await server.stop()
