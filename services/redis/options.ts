@@ -22,6 +22,7 @@ export interface RedisLimits { readonly timeoutMs: number, readonly maxActive: n
 const DIAL_MS = 5000
 const TIMEOUT_MS = 250
 const MAX_ACTIVE = 1000
+const MIN_SOCKET_MS = 1000
 const MIN_BACKOFF_MS = 50
 const MAX_BACKOFF_MS = 2000
 const DEFAULT_PORT = 6379
@@ -98,6 +99,8 @@ function commonOptions (config: RedisConfig, tls: ConnectionOptions | undefined)
     ...(tls === undefined ? {} : { tls }),
     protocol: protocol === 3 ? 3 : 2,
     connectTimeout: milliseconds(dialtimeout) ?? DIAL_MS,
+    // A connection that is dead without anybody having said so is made anew.
+    socketTimeout: Math.max(MIN_SOCKET_MS, 10 * redisLimits(config).timeoutMs),
     disableClientInfo: disableidentity ?? false,
     // What cannot be sent at once fails at once; nothing is sent twice, nothing is kept for later.
     enableOfflineQueue: false,

@@ -50,8 +50,8 @@ export class RedisServer {
   }
 
   /** A client of the test's own. */
-  client (t: Test): Redis {
-    const client = new Redis({ port: this.port, host: '127.0.0.1', protocol: 2 })
+  client (t: Test, password?: string): Redis {
+    const client = new Redis({ port: this.port, host: '127.0.0.1', protocol: 2, ...(password === undefined ? {} : { password }) })
     client.on('error', () => {})
     t.teardown(() => { client.disconnect() })
     return client
@@ -79,22 +79,31 @@ export interface Proxy {
   readonly addr: string
   /** Milliseconds that everything takes longer on its way to the client. */
   delay: number
-  /** What arrives goes nowhere, while connections stay. */
-  isStuck: boolean
+  /** Keeps what the clients of now send, while their connections stay. */
+  hold (): void
+  /** Passes on what was kept. */
+  release (): void
 }
 
 /** A TCP proxy in front of a port of this machine. */
 export async function startProxy (t: Test, port: number): Promise<Proxy> {
   const sockets = new Set<Socket>()
-  const proxy = { addr: '', delay: 0, isStuck: false }
+  const clients = new Set<Socket>()
+  const proxy = {
+    addr: '',
+    delay: 0,
+    hold () { for (const client of clients) client.pause() },
+    release () { for (const client of clients) client.resume() }
+  }
   const server = createServer(client => {
     const upstream = connect(port, '127.0.0.1')
+    clients.add(client)
     for (const socket of [client, upstream]) {
       sockets.add(socket)
       socket.on('error', () => {})
-      socket.on('close', () => { client.destroy(); upstream.destroy() })
+      socket.on('close', () => { clients.delete(client); client.destroy(); upstream.destroy() })
     }
-    client.on('data', chunk => { if (!proxy.isStuck) upstream.write(chunk) })
+    client.on('data', chunk => { upstream.write(chunk) })
     upstream.on('data', chunk => {
       if (proxy.delay === 0) client.write(chunk)
       else setTimeout(() => { client.write(chunk) }, proxy.delay)
