@@ -4,10 +4,12 @@ import auditPlugin from './plugins/audit.js'
 import authPlugin from './plugins/auth.js'
 import configPlugin from './plugins/config.js'
 import debugPlugin from './plugins/debug.js'
+import descriptorsPlugin from './plugins/descriptors.js'
 import errorsPlugin from './plugins/errors.js'
 import garbageCollectionPlugin from './plugins/garbage-collection.js'
 import headersPlugin from './plugins/headers.js'
 import namespacePlugin from './plugins/namespace.js'
+import redisPlugin from './plugins/redis.js'
 import repositoryPlugin from './plugins/repository.js'
 import routingPlugin from './plugins/routing.js'
 import storagePlugin from './plugins/storage.js'
@@ -23,6 +25,7 @@ import type { AccessController, Authorize } from './services/auth/access.js'
 import type { DebugVariables } from './services/debug/variables.js'
 import type { GarbageCollection } from './services/garbage/garbage-collection.js'
 import type { UploadPurge } from './services/maintenance/upload-purge.js'
+import type { RedisClient } from './services/redis/connection.js'
 import type { StorageDriver } from './services/storage/driver.js'
 import type { Scrub } from './services/verify/scrub.js'
 import type { Workers } from './services/workers/workers.js'
@@ -31,6 +34,8 @@ import type { Workers } from './services/workers/workers.js'
 export interface RegistryInstances {
   readonly driver?: StorageDriver
   readonly accessController?: AccessController<FastifyRequest> | Authorize<FastifyRequest>
+  /** A client of ioredis, of one server, of sentinels or of a cluster. Takes the place of `redis` in the configuration. */
+  readonly redis?: RedisClient
   /** The processes that serve together with this one, where there are several. */
   readonly workers?: Workers
 }
@@ -58,7 +63,7 @@ export interface RegistryOptions extends RegistryConfigInput {
 
 async function registryPlugin (fastify: FastifyInstance, options: RegistryOptions & RegisterOptions): Promise<void> {
   const { prefix, logLevel, logSerializers, instances = {}, accessController = instances.accessController, onReady, ...config } = options
-  const { driver, workers } = instances
+  const { driver, redis, workers } = instances
   // A driver of the host's takes the place of a configured one.
   const storage = driver === undefined ? config.storage : { ...config.storage, inmemory: {} }
 
@@ -68,11 +73,13 @@ async function registryPlugin (fastify: FastifyInstance, options: RegistryOption
   })
   await fastify.register(debugPlugin)
   await fastify.register(workersPlugin, { workers })
+  await fastify.register(redisPlugin, { client: redis })
+  await fastify.register(descriptorsPlugin)
   await fastify.register(storagePlugin, { driver })
   await fastify.register(uploadsPlugin)
   await fastify.register(uploadPurgePlugin)
-  await fastify.register(verifyPlugin)
   await fastify.register(namespacePlugin)
+  await fastify.register(verifyPlugin)
   await fastify.register(garbageCollectionPlugin)
   await fastify.register(authPlugin, { accessController })
   await fastify.register(tokenServerPlugin)

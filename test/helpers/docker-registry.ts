@@ -40,7 +40,8 @@ export async function startDockerRegistry (t: Test, directory: string, rootdirec
   return { url: `http://${host}`, host, configFile, stop }
 }
 
-async function freePort (): Promise<number> {
+/** A port nobody listens on. */
+export async function freePort (): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address()
