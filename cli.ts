@@ -6,13 +6,15 @@ import { check } from './services/commands/check.js'
 import type { Command } from './services/commands/command.js'
 import { garbageCollectCommand } from './services/commands/garbage-collect.js'
 import { purgeUploadsCommand } from './services/commands/purge-uploads.js'
+import { verifyCommand } from './services/commands/verify.js'
 import { ConfigError } from './services/errors/config-error.js'
 
 const COMMANDS: Readonly<Record<string, Command>> = {
   serve: serveCommand,
   check,
   'purge-uploads': purgeUploadsCommand,
-  'garbage-collect': garbageCollectCommand
+  'garbage-collect': garbageCollectCommand,
+  verify: verifyCommand
 }
 
 const CONFIG_OPTIONS = {

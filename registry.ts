@@ -13,6 +13,7 @@ import storagePlugin from './plugins/storage.js'
 import uploadPurgePlugin from './plugins/upload-purge.js'
 import uploadsPlugin from './plugins/uploads.js'
 import validationPlugin from './plugins/validation.js'
+import verifyPlugin from './plugins/verify.js'
 import workersPlugin from './plugins/workers.js'
 import routes from './routes/index.js'
 import type { RegistryConfigInput } from './schemas/config/index.js'
@@ -21,6 +22,7 @@ import type { DebugVariables } from './services/debug/variables.js'
 import type { GarbageCollection } from './services/garbage/garbage-collection.js'
 import type { UploadPurge } from './services/maintenance/upload-purge.js'
 import type { StorageDriver } from './services/storage/driver.js'
+import type { Scrub } from './services/verify/scrub.js'
 import type { Workers } from './services/workers/workers.js'
 
 /** Live objects a host hands in. They stay the host's: the registry never closes them. */
@@ -39,6 +41,8 @@ export interface RegistryHandle {
   readonly uploadPurge: Pick<UploadPurge, 'runOnce'>
   /** `runOnce` collects garbage, out of turn. */
   readonly garbageCollection: Pick<GarbageCollection, 'runOnce'>
+  /** `runOnce` reads everything that is stored and reports what is wrong with it, as `storage.maintenance.verify` says. */
+  readonly verify: Pick<Scrub, 'runOnce'>
 }
 
 /** The configuration, in the keys of `config.yml`. Fastify takes `prefix`, `logLevel` and `logSerializers` besides. */
@@ -60,6 +64,7 @@ async function registryPlugin (fastify: FastifyInstance, options: RegistryOption
   await fastify.register(storagePlugin, { driver })
   await fastify.register(uploadsPlugin)
   await fastify.register(uploadPurgePlugin)
+  await fastify.register(verifyPlugin)
   await fastify.register(namespacePlugin)
   await fastify.register(garbageCollectionPlugin)
   await fastify.register(authPlugin, { accessController })
@@ -74,8 +79,8 @@ async function registryPlugin (fastify: FastifyInstance, options: RegistryOption
     await scope.register(routes)
   })
 
-  const { ociDebug: debug, ociUploadPurge: uploadPurge, ociGarbageCollection: garbageCollection } = fastify
-  if (onReady !== undefined) fastify.addHook('onReady', async () => { onReady({ debug, uploadPurge, garbageCollection }) })
+  const { ociDebug: debug, ociUploadPurge: uploadPurge, ociGarbageCollection: garbageCollection, ociVerify: verify } = fastify
+  if (onReady !== undefined) fastify.addHook('onReady', async () => { onReady({ debug, uploadPurge, garbageCollection, verify }) })
 }
 
 /**

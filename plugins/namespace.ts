@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
+import { referenceValidation } from '../services/config/validation.js'
 import { StorageNamespace } from '../services/registry/namespace.js'
 import type { Namespace } from '../services/registry/types.js'
 
@@ -10,8 +11,8 @@ declare module 'fastify' {
 }
 
 async function namespacePlugin (fastify: FastifyInstance): Promise<void> {
-  const { ociDriver: driver, ociUploads: uploads, ociConfig: { validation: { enabled, disabled, manifests } } } = fastify
-  fastify.decorate('ociNamespace', new StorageNamespace({ driver, uploads, validation: { disabled: disabled && enabled !== true, ...manifests.indexes } }))
+  const { ociDriver: driver, ociUploads: uploads, ociConfig } = fastify
+  fastify.decorate('ociNamespace', new StorageNamespace({ driver, uploads, validation: referenceValidation(ociConfig.validation) }))
 }
 
 export default fp(namespacePlugin, { name: 'oci-namespace', fastify: '5.x', dependencies: ['oci-config', 'oci-storage', 'oci-uploads'] })

@@ -3,6 +3,8 @@ import type { RegistryConfig } from '../../schemas/config/index.js'
 import { loadConfig } from '../config/load.js'
 import type { ConfigSources } from '../config/load.js'
 import { configWarnings } from '../config/supported.js'
+import { ConfigError } from '../errors/config-error.js'
+import { DriverError } from '../errors/driver-error.js'
 import { formatText } from '../log/formats.js'
 import type { Log } from '../maintenance/log.js'
 import { createDriver } from '../storage/create.js'
@@ -20,7 +22,7 @@ export interface StorageCommand {
   readonly signal: AbortSignal
 }
 
-/** Opens the configured storage for a command and closes it behind it. @throws {ConfigError} */
+/** Opens the configured storage for a command and closes it behind it. @throws {ConfigError} also when storage fails */
 export async function onStorage<T> (sources: ConfigSources, { err }: CommandOutput, run: (command: StorageCommand) => Promise<T>): Promise<T> {
   const { config, warnings } = await loadConfig(sources)
   for (const warning of [...warnings, ...configWarnings(config)]) err.write(`oci-registry: warning: ${warning}\n`)
@@ -31,6 +33,9 @@ export async function onStorage<T> (sources: ConfigSources, { err }: CommandOutp
   process.once('SIGINT', interrupt).once('SIGTERM', interrupt)
   try {
     return await run({ config, driver, log, signal: controller.signal })
+  } catch (error) {
+    if (DriverError.is(error)) throw new ConfigError(`storage: ${error.message}`, { cause: error })
+    throw error
   } finally {
     process.off('SIGINT', interrupt).off('SIGTERM', interrupt)
     await driver.close()
@@ -44,12 +49,3 @@ export class Interrupted extends Error {
     this.name = 'Interrupted'
   }
 }
-
-/** `1.5 GB`, in powers of ten. */
-export function formatBytes (bytes: number): string {
-  const power = Math.min(UNITS.length - 1, Math.max(0, Math.floor(Math.log10(Math.max(1, bytes)) / 3)))
-  const value = bytes / 1000 ** power
-  return `${power === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${UNITS[power] ?? 'B'}`
-}
-
-const UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'] as const

@@ -1,3 +1,4 @@
+import { formatBytes } from '../config/bytes.js'
 import { durationProblem, parseDuration } from '../config/duration.js'
 import { ConfigError } from '../errors/config-error.js'
 import { acquireLease } from '../maintenance/lease.js'
@@ -6,7 +7,7 @@ import type { PurgeResult, StaleUpload } from '../maintenance/purge-uploads.js'
 import { UPLOAD_PURGE } from '../maintenance/upload-purge.js'
 import { UploadSessions } from '../uploads/sessions.js'
 import type { Command, OptionValues } from './command.js'
-import { Interrupted, formatBytes, onStorage } from './maintenance.js'
+import { Interrupted, onStorage } from './maintenance.js'
 import type { StorageCommand } from './maintenance.js'
 
 /** `purge-uploads`: one run of what the server does every day. */

@@ -3,6 +3,7 @@ import type { ErrorObject } from 'ajv'
 import { configSchema } from '../../schemas/config/index.js'
 import type { RegistryConfig } from '../../schemas/config/index.js'
 import { ConfigError } from '../errors/config-error.js'
+import { isBytes } from './bytes.js'
 import { isDuration } from './duration.js'
 import { maintenanceProblems } from './maintenance.js'
 import { formatPath, isSecret } from './schema-node.js'
@@ -11,7 +12,7 @@ import { childSchema } from './schema-node.js'
 import { nearest } from './suggest.js'
 import { unsupported } from './supported.js'
 
-const ajv = new Ajv({ useDefaults: true, allErrors: true, verbose: true, formats: { duration: isDuration } })
+const ajv = new Ajv({ useDefaults: true, allErrors: true, verbose: true, formats: { duration: isDuration, bytes: isBytes } })
 const validate = ajv.compile<RegistryConfig>(configSchema)
 
 const DRIVERS = ['filesystem', 'inmemory', 's3', 's3aws', 'azure', 'gcs'] as const
@@ -64,7 +65,7 @@ function explain (error: ErrorObject): string {
     case 'enum': return `${at}: one of ${(error.params['allowedValues'] as string[]).join(', ')} is needed, not ${shown}`
     case 'const': return `${at}: only ${String(error.params['allowedValue'])} is supported, not ${shown}`
     case 'type': return `${at}: ${NEEDED[String(error.params['type'])] ?? String(error.params['type'])} is needed, not ${shown}`
-    case 'format': return `${at}: a duration such as 300ms, 10s or 1h30m is needed, not ${shown}`
+    case 'format': return `${at}: ${error.params['format'] === 'bytes' ? 'a number of bytes such as 512kB, 50MB or 1GiB' : 'a duration such as 300ms, 10s or 1h30m'} is needed, not ${shown}`
     default: return `${at}: ${error.message ?? 'is invalid'}, not ${shown}`
   }
 }

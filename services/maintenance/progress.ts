@@ -8,6 +8,8 @@ export interface Progress {
   begin (what: string, total?: number): void
   /** Some steps are done. `note` says more about where it is, for example how many bytes were read. */
   advance (steps?: number, note?: string): void
+  /** Lets `write` write lines to the same terminal. */
+  above (write: () => void): void
   /** The part is over, or the run ends early. */
   end (): void
 }
@@ -22,7 +24,7 @@ export interface ProgressOptions {
 /** Between two lines where there is no terminal. */
 const LINE_MS = 5000
 
-export const silent: Progress = { begin () {}, advance () {}, end () {} }
+export const silent: Progress = { begin () {}, advance () {}, above (write) { write() }, end () {} }
 
 /** A bar on a terminal; where there is none a line every few seconds, and none for what is over sooner. */
 export function createProgress ({ stream, quiet = false, clock = systemClock }: ProgressOptions): Progress {
@@ -42,13 +44,19 @@ class BarProgress implements Progress {
     this.end()
     const format = total === undefined ? `${what} {value} {note}` : `${what} {bar} {percentage}% {note}`
     // Ends by itself when the process is interrupted; interrupting is the caller's to handle.
-    this.#bar = new SingleBar({ stream: this.#stream, format, fps: 5, barCompleteChar: '#', barIncompleteChar: '-', gracefulExit: false })
+    this.#bar = new SingleBar({ stream: this.#stream, format, fps: 5, forceRedraw: true, barCompleteChar: '#', barIncompleteChar: '-', gracefulExit: false })
     this.#bar.start(total ?? 0, 0, { note: '' })
   }
 
   advance (steps = 1, note?: string): void {
     if (note === undefined) this.#bar?.increment(steps)
     else this.#bar?.increment(steps, { note })
+  }
+
+  above (write: () => void): void {
+    // The bar is drawn again soon.
+    if (this.#bar !== undefined) this.#stream.write('\r\x1b[K')
+    write()
   }
 
   end (): void {
@@ -84,6 +92,10 @@ class LineProgress implements Progress {
     this.#next = now + LINE_MS
     const done = this.#total === undefined ? String(this.#done) : `${Math.floor(100 * this.#done / this.#total)}%`
     this.#stream.write(`${this.#what} ${done} ${note}`.trimEnd() + '\n')
+  }
+
+  above (write: () => void): void {
+    write()
   }
 
   end (): void {

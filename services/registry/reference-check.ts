@@ -35,24 +35,31 @@ export class ReferenceCheck {
    *
    * @throws {OciErrors} one MANIFEST_BLOB_UNKNOWN for every missing reference, not only the first (R-169)
    */
-  async check ({ blobs, children, external, declaresMediaType }: ManifestContent, { all = false } = {}): Promise<string[]> {
-    const { validation } = this.#parts
+  async check (content: ManifestContent, { all = false } = {}): Promise<string[]> {
+    const { external, declaresMediaType } = content
     const warnings = external > 0 ? [`${external} non-distributable layers are not kept here`] : []
     if (!declaresMediaType) warnings.push('the manifest does not state its mediaType')
-    if (validation.disabled && !all) return warnings
+    const { missing, wrong: [wrong] } = await this.look(content, { all })
+    const [first, ...rest] = missing.map(digest => new OciError('MANIFEST_BLOB_UNKNOWN', { detail: digest }))
+    if (first !== undefined) throw new OciErrors([first, ...rest])
+    if (wrong !== undefined) warnings.push(`the size given for ${wrong} is not that of the content`)
+    return warnings
+  }
+
+  /** What a manifest refers to that is not here and should be, and what is here in another size than the manifest says. */
+  async look ({ blobs, children }: ManifestContent, { all = false } = {}): Promise<{ readonly missing: Digest[], readonly wrong: Digest[] }> {
+    const { disabled } = this.#parts.validation
     const references = [
-      ...blobs.map(({ digest, size }) => ({ digest, size, stat: this.#blob, isRequired: !validation.disabled })),
-      ...children.map(child => ({ ...child, stat: this.#child, isRequired: !validation.disabled && this.#isRequired(child) }))
-    ].filter(({ isRequired }) => all || isRequired)
+      ...blobs.map(({ digest, size }) => ({ digest, size, stat: this.#blob, isRequired: !disabled })),
+      ...children.map(child => ({ ...child, stat: this.#child, isRequired: !disabled && this.#isRequired(child) }))
+    ].filter(({ isRequired }) => all || isRequired).sort((a, b) => Number(a.isRequired) - Number(b.isRequired))
+    // Of two entries with one digest the required one counts.
     const unique = [...new Map(references.map(reference => [reference.digest, reference])).values()]
     const found = await concurrently(unique, async ({ digest, stat }) => await stat(digest))
-    const [first, ...rest] = unique
-      .filter(({ isRequired }, i) => isRequired && found[i] === undefined)
-      .map(({ digest }) => new OciError('MANIFEST_BLOB_UNKNOWN', { detail: digest }))
-    if (first !== undefined) throw new OciErrors([first, ...rest])
-    const wrong = unique.find(({ size }, i) => found[i] !== undefined && found[i] !== size)
-    if (wrong !== undefined) warnings.push(`the size given for ${wrong.digest} is not that of the content`)
-    return warnings
+    return {
+      missing: unique.filter(({ isRequired }, i) => isRequired && found[i] === undefined).map(({ digest }) => digest),
+      wrong: unique.filter(({ size }, i) => found[i] !== undefined && found[i] !== size).map(({ digest }) => digest)
+    }
   }
 
   /** Size of a blob of the repository, if it is there. */

@@ -97,7 +97,7 @@ export class RepositoryReferrers implements ReferrerStore {
 }
 
 /** Undefined for what another registry let in and we would not: it refers to nothing. */
-function understood ({ bytes, mediaType }: StoredContent): ReturnType<typeof parseManifest> | undefined {
+export function understood ({ bytes, mediaType }: StoredContent): ReturnType<typeof parseManifest> | undefined {
   try {
     return parseManifest(bytes, mediaType)
   } catch {

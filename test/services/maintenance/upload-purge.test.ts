@@ -70,7 +70,7 @@ t.test('of two servers on one storage one purges; the other one says so, and doe
   await clock.advance(1000)
   const results = await Promise.all(both)
   t.equal(results.filter(result => result !== undefined).length, 1)
-  t.ok(lines.includes('info: another server purges uploads on this storage'))
+  t.ok(lines.includes('info: upload purge: another server on this storage is at it'))
   t.equal(driver.calls.filter(({ operation, path }) => operation === 'delete' && path.endsWith(ID)).length, 1)
   await fill()
   const again = other.runOnce()
