@@ -1,3 +1,4 @@
+import { formatBytes } from '../config/bytes.js'
 import { durationProblem, parseDuration } from '../config/duration.js'
 import { ConfigError } from '../errors/config-error.js'
 import { Collection } from '../garbage/collection.js'
@@ -8,7 +9,7 @@ import { createProgress } from '../maintenance/progress.js'
 import { isDigest } from '../reference/reference.js'
 import type { Digest } from '../reference/reference.js'
 import type { Command, CommandOutput, OptionValues } from './command.js'
-import { Interrupted, formatBytes, onStorage } from './maintenance.js'
+import { Interrupted, onStorage } from './maintenance.js'
 import type { StorageCommand } from './maintenance.js'
 
 /** Storage calls at a time. The server, which collects beside its requests, makes one. */
