@@ -13,8 +13,8 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   serve: serveCommand,
   check,
   'purge-uploads': purgeUploadsCommand,
-  'garbage-collect': garbageCollectCommand,
-  verify: verifyCommand
+  verify: verifyCommand,
+  'garbage-collect': garbageCollectCommand
 }
 
 const CONFIG_OPTIONS = {

@@ -1,15 +1,19 @@
-import type { FastifyInstance, RegisterOptions } from 'fastify'
+import type { FastifyInstance, FastifyRequest, RegisterOptions } from 'fastify'
 import fp from 'fastify-plugin'
+import auditPlugin from './plugins/audit.js'
 import authPlugin from './plugins/auth.js'
 import configPlugin from './plugins/config.js'
 import debugPlugin from './plugins/debug.js'
+import descriptorsPlugin from './plugins/descriptors.js'
 import errorsPlugin from './plugins/errors.js'
 import garbageCollectionPlugin from './plugins/garbage-collection.js'
 import headersPlugin from './plugins/headers.js'
 import namespacePlugin from './plugins/namespace.js'
+import redisPlugin from './plugins/redis.js'
 import repositoryPlugin from './plugins/repository.js'
 import routingPlugin from './plugins/routing.js'
 import storagePlugin from './plugins/storage.js'
+import tokenServerPlugin from './plugins/token-server.js'
 import uploadPurgePlugin from './plugins/upload-purge.js'
 import uploadsPlugin from './plugins/uploads.js'
 import validationPlugin from './plugins/validation.js'
@@ -17,10 +21,11 @@ import verifyPlugin from './plugins/verify.js'
 import workersPlugin from './plugins/workers.js'
 import routes from './routes/index.js'
 import type { RegistryConfigInput } from './schemas/config/index.js'
-import type { AccessController } from './services/auth/access.js'
+import type { AccessController, Authorize } from './services/auth/access.js'
 import type { DebugVariables } from './services/debug/variables.js'
 import type { GarbageCollection } from './services/garbage/garbage-collection.js'
 import type { UploadPurge } from './services/maintenance/upload-purge.js'
+import type { RedisClient } from './services/redis/connection.js'
 import type { StorageDriver } from './services/storage/driver.js'
 import type { Scrub } from './services/verify/scrub.js'
 import type { Workers } from './services/workers/workers.js'
@@ -28,7 +33,9 @@ import type { Workers } from './services/workers/workers.js'
 /** Live objects a host hands in. They stay the host's: the registry never closes them. */
 export interface RegistryInstances {
   readonly driver?: StorageDriver
-  readonly accessController?: AccessController
+  readonly accessController?: AccessController<FastifyRequest> | Authorize<FastifyRequest>
+  /** A client of ioredis, of one server, of sentinels or of a cluster. Takes the place of `redis` in the configuration. */
+  readonly redis?: RedisClient
   /** The processes that serve together with this one, where there are several. */
   readonly workers?: Workers
 }
@@ -39,35 +46,43 @@ export interface RegistryHandle {
   readonly debug: DebugVariables
   /** `runOnce` removes uploads that nobody finished, out of turn. */
   readonly uploadPurge: Pick<UploadPurge, 'runOnce'>
-  /** `runOnce` collects garbage, out of turn. */
-  readonly garbageCollection: Pick<GarbageCollection, 'runOnce'>
   /** `runOnce` reads everything that is stored and reports what is wrong with it, as `storage.maintenance.verify` says. */
   readonly verify: Pick<Scrub, 'runOnce'>
+  /** `runOnce` collects garbage, out of turn. */
+  readonly garbageCollection: Pick<GarbageCollection, 'runOnce'>
 }
 
 /** The configuration, in the keys of `config.yml`. Fastify takes `prefix`, `logLevel` and `logSerializers` besides. */
 export interface RegistryOptions extends RegistryConfigInput {
   readonly instances?: RegistryInstances
+  /** Who may do what, by rules of the host's: the same as in `instances`. */
+  readonly accessController?: AccessController<FastifyRequest> | Authorize<FastifyRequest>
   /** Called once, when the registry is ready to serve: the way to it from outside its scope. */
   readonly onReady?: (handle: RegistryHandle) => void
 }
 
 async function registryPlugin (fastify: FastifyInstance, options: RegistryOptions & RegisterOptions): Promise<void> {
-  const { prefix, logLevel, logSerializers, instances = {}, onReady, ...config } = options
-  const { driver, accessController, workers } = instances
+  const { prefix, logLevel, logSerializers, instances = {}, accessController = instances.accessController, onReady, ...config } = options
+  const { driver, redis, workers } = instances
   // A driver of the host's takes the place of a configured one.
   const storage = driver === undefined ? config.storage : { ...config.storage, inmemory: {} }
 
-  await fastify.register(configPlugin, { config: { ...config, ...(storage === undefined ? {} : { storage }) } })
+  await fastify.register(configPlugin, {
+    config: { ...config, ...(storage === undefined ? {} : { storage }) },
+    quiet: workers !== undefined && workers.id !== 1
+  })
   await fastify.register(debugPlugin)
   await fastify.register(workersPlugin, { workers })
+  await fastify.register(redisPlugin, { client: redis })
+  await fastify.register(descriptorsPlugin)
   await fastify.register(storagePlugin, { driver })
   await fastify.register(uploadsPlugin)
   await fastify.register(uploadPurgePlugin)
-  await fastify.register(verifyPlugin)
   await fastify.register(namespacePlugin)
+  await fastify.register(verifyPlugin)
   await fastify.register(garbageCollectionPlugin)
   await fastify.register(authPlugin, { accessController })
+  await fastify.register(tokenServerPlugin)
 
   // The API proper, in a scope of its own: parsers, hooks and error handler reach nothing but its routes.
   await fastify.register(async function api (scope) {
@@ -76,11 +91,12 @@ async function registryPlugin (fastify: FastifyInstance, options: RegistryOption
     await scope.register(routingPlugin)
     await scope.register(headersPlugin)
     await scope.register(repositoryPlugin)
+    await scope.register(auditPlugin)
     await scope.register(routes)
   })
 
-  const { ociDebug: debug, ociUploadPurge: uploadPurge, ociGarbageCollection: garbageCollection, ociVerify: verify } = fastify
-  if (onReady !== undefined) fastify.addHook('onReady', async () => { onReady({ debug, uploadPurge, garbageCollection, verify }) })
+  const { ociDebug: debug, ociUploadPurge: uploadPurge, ociVerify: verify, ociGarbageCollection: garbageCollection } = fastify
+  if (onReady !== undefined) fastify.addHook('onReady', async () => { onReady({ debug, uploadPurge, verify, garbageCollection }) })
 }
 
 /**

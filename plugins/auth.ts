@@ -1,21 +1,34 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import type { AccessController } from '../services/auth/access.js'
-import { openAccess } from '../services/auth/access.js'
+import type { AccessController, Authorize } from '../services/auth/access.js'
+import { createAccessController, hostedController } from '../services/auth/create.js'
+import type { TokenServer } from '../services/auth/token-server.js'
+import { ConfigError } from '../services/errors/config-error.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    ociAuth: AccessController
+    ociAuth: AccessController<FastifyRequest>
+    /** Hands out the tokens that {@link ociAuth} takes; null where the registry has no token server of its own. */
+    ociTokenServer: TokenServer | null
   }
 }
 
 export interface AuthPluginOptions {
-  /** The host's own rules. Without, everybody may do everything. */
-  readonly accessController?: AccessController | undefined
+  /** The host's own rules, in the place of configured ones. It stays the host's: it is not closed here. */
+  readonly accessController?: AccessController<FastifyRequest> | Authorize<FastifyRequest> | undefined
 }
 
 async function authPlugin (fastify: FastifyInstance, { accessController }: AuthPluginOptions): Promise<void> {
-  fastify.decorate('ociAuth', accessController ?? openAccess)
+  const { ociConfig: { auth = {}, http: { host } }, ociWorkers: workers, ociDebug: debug, log, prefix } = fastify
+  if (accessController !== undefined) {
+    const configured = Object.keys(auth).find(name => name !== 'none')
+    if (configured !== undefined) throw new ConfigError(`auth.${configured}: an accessController is given as well`)
+    fastify.decorate('ociAuth', hostedController(accessController)).decorate('ociTokenServer', null)
+    return
+  }
+  const controller = await createAccessController(auth, { workers, log, debug, prefix, host })
+  fastify.decorate('ociAuth', controller).decorate('ociTokenServer', controller.tokenServer ?? null)
+  fastify.addHook('onClose', async () => { await controller.close?.() })
 }
 
-export default fp(authPlugin, { name: 'oci-auth', fastify: '5.x', dependencies: ['oci-config'] })
+export default fp(authPlugin, { name: 'oci-auth', fastify: '5.x', dependencies: ['oci-config', 'oci-debug', 'oci-workers'] })

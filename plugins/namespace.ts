@@ -11,8 +11,8 @@ declare module 'fastify' {
 }
 
 async function namespacePlugin (fastify: FastifyInstance): Promise<void> {
-  const { ociDriver: driver, ociUploads: uploads, ociConfig } = fastify
-  fastify.decorate('ociNamespace', new StorageNamespace({ driver, uploads, validation: referenceValidation(ociConfig.validation) }))
+  const { ociDriver: driver, ociUploads: uploads, ociDescriptors: descriptors, ociConfig } = fastify
+  fastify.decorate('ociNamespace', new StorageNamespace({ driver, uploads, descriptors, validation: referenceValidation(ociConfig.validation) }))
 }
 
-export default fp(namespacePlugin, { name: 'oci-namespace', fastify: '5.x', dependencies: ['oci-config', 'oci-storage', 'oci-uploads'] })
+export default fp(namespacePlugin, { name: 'oci-namespace', fastify: '5.x', dependencies: ['oci-config', 'oci-storage', 'oci-uploads', 'oci-descriptors'] })

@@ -13,14 +13,14 @@ declare module 'fastify' {
 }
 
 async function verifyPlugin (fastify: FastifyInstance): Promise<void> {
-  const { ociConfig, ociDriver: driver, ociWorkers, ociDebug, log } = fastify
+  const { ociConfig, ociDriver: driver, ociWorkers, ociDebug, ociNamespace, log } = fastify
   const { enabled, interval, rate, repair } = ociConfig.storage.maintenance.verify
   const validation = referenceValidation(ociConfig.validation)
-  const scrub = new Scrub({ driver, intervalMs: parseDuration(interval), rate: parseBytes(rate), repair, validation, log })
+  const scrub = new Scrub({ driver, intervalMs: parseDuration(interval), rate: parseBytes(rate), repair, validation, log, forget: async digest => { await ociNamespace.forget(digest) } })
   fastify.decorate('ociVerify', scrub)
   ociDebug.publish('verify', () => scrub.status)
   if (enabled) fastify.addHook('onReady', async () => { ociWorkers.onLead(() => { scrub.start() }) })
   fastify.addHook('onClose', async () => { await scrub.stop() })
 }
 
-export default fp(verifyPlugin, { name: 'oci-verify', fastify: '5.x', dependencies: ['oci-config', 'oci-debug', 'oci-workers', 'oci-storage'] })
+export default fp(verifyPlugin, { name: 'oci-verify', fastify: '5.x', dependencies: ['oci-config', 'oci-debug', 'oci-workers', 'oci-storage', 'oci-namespace'] })

@@ -9,7 +9,9 @@ export const httpSchema = {
     host: { type: 'string', pattern: '^https?://[^/]+', description: 'External base URL for Location headers; beats what proxies say.' },
     relativeurls: { type: 'boolean', default: false, description: 'Location headers without scheme and host.' },
     secret: { type: 'string', description: 'Accepted for compatibility; upload state needs no secret here.' },
+    trustedproxies: { type: 'array', items: { type: 'string' }, default: [], description: 'Ours. Addresses and networks of proxies whose X-Forwarded-For is believed: what the log and slowed logins take for the client (standalone server).' },
     draintimeout: { type: 'string', format: 'duration', default: '0s', description: 'How long requests may go on after SIGTERM before their connections are cut.' },
+    workers: { type: 'string', format: 'workers', default: '1', description: 'Ours. Processes that serve one port together; auto is one per core (standalone server).' },
     headers: {
       type: 'object',
       default: {},
@@ -39,13 +41,13 @@ export const httpSchema = {
       type: 'object',
       additionalProperties: false,
       default: {},
-      properties: { disabled: { type: 'boolean', default: false, description: 'With TLS, offers HTTP/1.1 alone.' } }
+      properties: { disabled: { type: 'boolean', default: false, description: 'With TLS, offers HTTP/1.1 alone (standalone server).' } }
     },
     h2c: {
       type: 'object',
       additionalProperties: false,
       default: {},
-      properties: { enabled: { type: 'boolean', default: false, description: 'HTTP/2 without TLS.' } }
+      properties: { enabled: { type: 'boolean', default: false, description: 'Without TLS, takes HTTP/2 from clients that begin with it (prior knowledge), and HTTP/1.1 as ever (standalone server).' } }
     },
     debug: {
       type: 'object',

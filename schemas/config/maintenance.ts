@@ -16,6 +16,18 @@ export const maintenanceSchema = {
         dryrun: { type: 'boolean', default: false, description: 'Only says what it would remove.' }
       }
     },
+    verify: {
+      type: 'object',
+      additionalProperties: false,
+      default: {},
+      description: 'Ours. Reads everything that is stored, again and again, and reports what is corrupt, missing or left over.',
+      properties: {
+        enabled: { type: 'boolean', default: false, description: 'Whether it is done at all.' },
+        interval: { type: 'string', format: 'duration', default: '720h', description: 'How long after a complete run the next one begins, also across restarts.' },
+        rate: { type: 'string', format: 'bytes', default: '10MB', description: 'How much is read in a second, at most.' },
+        repair: { type: 'boolean', default: false, description: 'Moves what is corrupt or dangling aside, below oci-registry/quarantine.' }
+      }
+    },
     garbagecollect: {
       type: 'object',
       additionalProperties: false,
@@ -27,18 +39,6 @@ export const maintenanceSchema = {
         grace: { type: 'string', format: 'duration', default: '24h', description: 'Longer than any push takes: what is younger stays, and what was put aside is deleted after this time.' },
         deleteuntagged: { type: 'boolean', default: false, description: 'Deletes manifests too that have no tag and that nothing with a tag needs.' },
         dryrun: { type: 'boolean', default: false, description: 'Only counts what it would delete.' }
-      }
-    },
-    verify: {
-      type: 'object',
-      additionalProperties: false,
-      default: {},
-      description: 'Ours. Reads everything that is stored, again and again, and reports what is corrupt, missing or left over.',
-      properties: {
-        enabled: { type: 'boolean', default: false, description: 'Whether it is done at all.' },
-        interval: { type: 'string', format: 'duration', default: '720h', description: 'How long after a complete run the next one begins, also across restarts.' },
-        rate: { type: 'string', format: 'bytes', default: '10MB', description: 'How much is read in a second, at most.' },
-        repair: { type: 'boolean', default: false, description: 'Moves what is corrupt or dangling aside, below oci-registry/quarantine.' }
       }
     },
     readonly: {

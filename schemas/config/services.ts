@@ -37,12 +37,6 @@ export const notificationsSchema = {
   }
 } as const
 
-export const redisSchema = {
-  type: 'object',
-  additionalProperties: true,
-  description: 'Connection to Redis, in the shape of registry 2 (addr) or 3 (addrs).'
-} as const
-
 const check = { interval: duration, threshold: { type: 'integer' } } as const
 
 export const healthSchema = {

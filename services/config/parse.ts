@@ -1,9 +1,12 @@
+import { isIP } from 'node:net'
 import { Ajv } from 'ajv'
 import type { ErrorObject } from 'ajv'
 import { configSchema } from '../../schemas/config/index.js'
 import type { RegistryConfig } from '../../schemas/config/index.js'
 import { ConfigError } from '../errors/config-error.js'
+import { authProblems } from './auth-problems.js'
 import { isBytes } from './bytes.js'
+import { redisProblems } from '../redis/options.js'
 import { isDuration } from './duration.js'
 import { maintenanceProblems } from './maintenance.js'
 import { formatPath, isSecret } from './schema-node.js'
@@ -11,8 +14,9 @@ import type { SchemaNode } from './schema-node.js'
 import { childSchema } from './schema-node.js'
 import { nearest } from './suggest.js'
 import { unsupported } from './supported.js'
+import { workerCount } from './workers.js'
 
-const ajv = new Ajv({ useDefaults: true, allErrors: true, verbose: true, formats: { duration: isDuration, bytes: isBytes } })
+const ajv = new Ajv({ useDefaults: true, allErrors: true, verbose: true, formats: { duration: isDuration, bytes: isBytes, workers: /^(?:auto|[1-9]\d{0,2})$/ } })
 const validate = ajv.compile<RegistryConfig>(configSchema)
 
 const DRIVERS = ['filesystem', 'inmemory', 's3', 's3aws', 'azure', 'gcs'] as const
@@ -29,7 +33,7 @@ export function parseConfig (input: unknown): RegistryConfig {
     const errors = (validate.errors ?? []).filter(({ instancePath }) => !keys.some(key => instancePath.startsWith(`/storage/maintenance/${key}`)))
     throw new ConfigError([...new Set([...errors.map(explain), ...lines, ...driverProblems(config)])])
   }
-  const problems = [...lines, ...driverProblems(config), ...hostProblems(config), ...unsupported(config)]
+  const problems = [...lines, ...driverProblems(config), ...hostProblems(config), ...workerProblems(config), ...authProblems(config), ...redisProblems(config.redis), ...unsupported(config)]
   if (problems.length > 0) throw new ConfigError(problems)
   return config
 }
@@ -51,8 +55,22 @@ function driverProblems (config: unknown): string[] {
   return drivers.length === 1 ? [] : [`storage: exactly one driver is needed, got ${drivers.join(' and ')}`]
 }
 
-function hostProblems ({ http: { host } }: RegistryConfig): string[] {
-  return host === undefined || URL.canParse(host) ? [] : [`http.host: a URL is needed, not ${JSON.stringify(host)}`]
+function hostProblems ({ http: { host, trustedproxies } }: RegistryConfig): string[] {
+  return [
+    ...host === undefined || URL.canParse(host) ? [] : [`http.host: a URL is needed, not ${JSON.stringify(host)}`],
+    ...trustedproxies.filter(proxy => !isNetwork(proxy)).map(proxy => `http.trustedproxies: an address or a network such as 10.0.0.0/8 is needed, not ${JSON.stringify(proxy)}`)
+  ]
+}
+
+function isNetwork (text: string): boolean {
+  const [address = '', bits = '1', ...rest] = text.split('/')
+  const version = isIP(address)
+  return version !== 0 && rest.length === 0 && /^[1-9]\d{0,2}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128)
+}
+
+function workerProblems ({ http: { workers }, storage }: RegistryConfig): string[] {
+  if (storage.inmemory === undefined || workerCount(workers) === 1) return []
+  return [`http.workers: storage.inmemory is the memory of one process, so there can be only 1, not ${JSON.stringify(workers)}`]
 }
 
 function explain (error: ErrorObject): string {
@@ -65,13 +83,19 @@ function explain (error: ErrorObject): string {
     case 'enum': return `${at}: one of ${(error.params['allowedValues'] as string[]).join(', ')} is needed, not ${shown}`
     case 'const': return `${at}: only ${String(error.params['allowedValue'])} is supported, not ${shown}`
     case 'type': return `${at}: ${NEEDED[String(error.params['type'])] ?? String(error.params['type'])} is needed, not ${shown}`
-    case 'format': return `${at}: ${error.params['format'] === 'bytes' ? 'a number of bytes such as 512kB, 50MB or 1GiB' : 'a duration such as 300ms, 10s or 1h30m'} is needed, not ${shown}`
+    case 'format': return `${at}: ${FORMATS[String(error.params['format'])] ?? ''} is needed, not ${shown}`
     default: return `${at}: ${error.message ?? 'is invalid'}, not ${shown}`
   }
 }
 
 const NEEDED: Readonly<Record<string, string>> = {
   string: 'a text', boolean: 'true or false', integer: 'a whole number', object: 'a map of keys', array: 'a list'
+}
+
+const FORMATS: Readonly<Record<string, string>> = {
+  bytes: 'a number of bytes such as 512kB, 50MB or 1GiB',
+  duration: 'a duration such as 300ms, 10s or 1h30m',
+  workers: 'auto or a number of processes, at least 1'
 }
 
 function unknownKey (path: readonly string[]): string {

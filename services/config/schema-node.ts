@@ -32,10 +32,19 @@ export function childSchema (schema: SchemaNode, key: string): SchemaNode | unde
 const SECRET = /^(?:password|sentinelpassword|secret|secretkey|accesskey|accountkey|connectionstring|authorization|token|credentials)$/i
 
 export function isSecret (path: readonly string[]): boolean {
-  return path.some(key => SECRET.test(key))
+  // auth.token is the name of a kind of access control, and no token.
+  return path.some((key, i) => SECRET.test(key) && !(key === 'token' && path[i - 1] === 'auth'))
 }
 
 /** `notifications.endpoints[0].url` */
 export function formatPath (path: readonly string[]): string {
   return path.reduce((text, key) => /^\d+$/.test(key) ? `${text}[${key}]` : text === '' ? key : `${text}.${key}`, '')
+}
+
+/** A part of the configuration as it may be shown. */
+export function masked (value: unknown, path: readonly string[] = []): unknown {
+  if (isSecret(path)) return '***'
+  if (Array.isArray(value)) return value.map((item, i) => masked(item, [...path, String(i)]))
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(Object.entries(value).map(([key, child]) => [key, masked(child, [...path, key])]))
 }

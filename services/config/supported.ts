@@ -1,23 +1,21 @@
 import type { RegistryConfig } from '../../schemas/config/index.js'
+import { cacheWarnings } from '../cache/configured.js'
+import { redisWarnings } from '../redis/options.js'
 
 /**
  * What is asked for and not built yet, where leaving it out would change what the registry does: who may come in, where
  * data lies, who is told. One line each.
  */
 export function unsupported (config: RegistryConfig): string[] {
-  const { storage, auth, middleware, http, notifications, proxy, policy, validation } = config
+  const { storage, middleware, notifications, proxy, policy, validation } = config
   const wanted: Record<string, boolean> = {
     'storage.s3': storage.s3 !== undefined,
     'storage.s3aws': storage.s3aws !== undefined,
     'storage.azure': storage.azure !== undefined,
     'storage.gcs': storage.gcs !== undefined,
-    'auth.silly': auth?.silly !== undefined,
-    'auth.htpasswd': auth?.htpasswd !== undefined,
-    'auth.token': auth?.token !== undefined,
     'middleware.registry': middleware.registry.some(({ disabled }) => !disabled),
     'middleware.repository': middleware.repository.some(({ disabled }) => !disabled),
     'middleware.storage': middleware.storage.some(({ disabled }) => !disabled),
-    'http.h2c': http.h2c.enabled,
     'notifications.endpoints': notifications.endpoints.some(({ disabled }) => !disabled),
     'proxy.remoteurl': proxy.remoteurl !== undefined && proxy.remoteurl !== '',
     'policy.repository.classes': policy.repository.classes.length > 0,
@@ -28,20 +26,20 @@ export function unsupported (config: RegistryConfig): string[] {
 
 /** What is asked for and has no effect, or another name by now; nothing that clients would notice. One line each. */
 export function configWarnings (config: RegistryConfig): string[] {
-  const { storage, log, loglevel, health, http, reporting, compatibility } = config
-  const { blobdescriptor, layerinfo } = storage.cache
+  const { log, loglevel, health, http, redis, reporting, compatibility } = config
   const without: Record<string, boolean> = {
-    'storage.cache': (blobdescriptor ?? layerinfo) !== undefined,
     'health.storagedriver': health.storagedriver.enabled,
     'health.file': health.file.length > 0,
     'health.http': health.http.length > 0,
     'health.tcp': health.tcp.length > 0,
-    'http.debug': http.debug?.addr !== undefined,
+    'http.debug.prometheus': http.debug?.prometheus.enabled === true,
     'log.hooks': log.hooks.some(({ disabled }) => disabled !== true)
   }
   return [
     ...lines(without, 'is not supported yet and has no effect'),
     ...lines({ reporting: reporting !== undefined, compatibility: compatibility !== undefined }, 'was removed in registry 3 and has no effect'),
+    ...cacheWarnings(config),
+    ...redisWarnings(redis),
     ...(loglevel === undefined ? [] : ['loglevel: is the old name of log.level'])
   ]
 }

@@ -1,33 +1,49 @@
 import type { Readable } from 'node:stream'
+import { Descriptors } from '../cache/descriptors.js'
+import type { ScopedDescriptors } from '../cache/descriptors.js'
 import { isPathNotFound, orIfMissing } from '../errors/driver-error.js'
 import { Quarantine } from '../garbage/quarantine.js'
 import type { Digest } from '../reference/reference.js'
 import type { ByteRange, StorageDriver } from '../storage/driver.js'
 import { blobPath } from './layout.js'
-import type { BlobStatter, Descriptor } from './types.js'
+import type { BlobStatter, Descriptor, Eventually } from './types.js'
 
 export const BLOB_MEDIA_TYPE = 'application/octet-stream'
 
 /**
  * All content of the registry, each piece once, under its canonical digest. Knows nothing of repositories: what may be
  * seen through which repository is the business of {@link LinkedBlobStore}. Content that a garbage collection put aside
- * is put back by whoever asks for it.
+ * is put back by whoever asks storage for it.
  */
 export class GlobalBlobStore implements BlobStatter {
   readonly #driver: StorageDriver
   readonly #quarantine: Quarantine
+  readonly #entries: ScopedDescriptors
+  readonly #load = async (digest: Digest): Promise<Descriptor | undefined> => await this.verify(digest)
 
-  constructor (driver: StorageDriver) {
+  constructor (driver: StorageDriver, descriptors = new Descriptors()) {
     this.#driver = driver
     this.#quarantine = new Quarantine(driver)
+    this.#entries = descriptors.of()
   }
 
-  async stat (digest: Digest): Promise<Descriptor | undefined> {
+  stat (digest: Digest): Eventually<Descriptor | undefined> {
+    return this.#entries.stat(digest, this.#load)
+  }
+
+  async verify (digest: Digest): Promise<Descriptor | undefined> {
     return await this.#orPutBack(digest, async () => await this.#inPlace(digest))
   }
 
-  /** Nothing is kept here that a delete would have to clear. */
-  async clear (): Promise<void> {}
+  /** The content was put aside: resolves when no process remembers it, in whatever repository. */
+  async clear (digest: Digest): Promise<void> {
+    await this.#entries.clear([digest])
+  }
+
+  /** Runs `write`, which stores the content, and remembers it. */
+  async remember (digest: Digest, write: () => Promise<Descriptor>): Promise<Descriptor> {
+    return await this.#entries.remember([digest], write)
+  }
 
   /** Undefined when the content is not here. */
   async open (digest: Digest, range?: ByteRange): Promise<Readable | undefined> {
@@ -49,6 +65,7 @@ export class GlobalBlobStore implements BlobStatter {
     const found = await this.#inPlace(digest)
     if (found === undefined || found.size === size) return found !== undefined
     await orIfMissing(this.#driver.delete(blobPath(digest)), undefined)
+    await this.#entries.clear([digest])
     return false
   }
 
@@ -58,7 +75,7 @@ export class GlobalBlobStore implements BlobStatter {
       await this.#driver.move(path, blobPath(digest))
     } catch (error) {
       // Another session with the same content may have been faster, then the file can be gone with its session.
-      if (!isPathNotFound(error) || (await this.stat(digest))?.size !== size) throw error
+      if (!isPathNotFound(error) || (await this.verify(digest))?.size !== size) throw error
     }
   }
 

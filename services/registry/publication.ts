@@ -14,7 +14,7 @@ export interface PublicationParts {
   readonly validation: ReferenceValidation
   readonly withdrawn: WithdrawnManifests
   /** Links and content as storage has them: nothing that is remembered may answer here. */
-  readonly layers: BlobStatter
+  readonly layers: Pick<BlobStatter, 'verify'>
   readonly revisions: LinkedBlobStore
 }
 
@@ -28,12 +28,12 @@ export class Publication {
   readonly #references: ReferenceCheck
 
   constructor (parts: PublicationParts) {
-    const { validation, layers, revisions } = parts
+    const { validation, layers } = parts
     this.#parts = parts
     this.#references = new ReferenceCheck({
       validation,
       layers,
-      revisions: { stat: async digest => await this.#revision(digest), clear: async digest => { await revisions.clear(digest) } }
+      revisions: { verify: async digest => await this.#revision(digest) }
     })
   }
 
@@ -61,6 +61,6 @@ export class Publication {
       if (manifest !== undefined) await this.confirm(manifest, canonical, content.bytes)
       if (await revisions.linked(canonical) === undefined) return undefined
     }
-    return await revisions.stat(digest)
+    return await revisions.verify(digest)
   }
 }

@@ -17,11 +17,11 @@ export const STRICT: ReferenceValidation = { disabled: false, platforms: 'all', 
 
 export interface ReferenceCheckParts {
   readonly validation: ReferenceValidation
-  readonly layers: BlobStatter
-  readonly revisions: BlobStatter
+  readonly layers: Pick<BlobStatter, 'verify'>
+  readonly revisions: Pick<BlobStatter, 'verify'>
 }
 
-/** Checks that what a manifest refers to is in its repository. */
+/** Checks that what a manifest refers to is in its repository: in storage, whatever is remembered, because the manifest is acknowledged for it. */
 export class ReferenceCheck {
   readonly #parts: ReferenceCheckParts
 
@@ -46,12 +46,16 @@ export class ReferenceCheck {
     return warnings
   }
 
-  /** What a manifest refers to that is not here and should be, and what is here in another size than the manifest says. */
+  /**
+   * What a manifest refers to that has to be here and is not, and what is here in another size than the manifest says.
+   * With `all` everything that it refers to is looked for.
+   */
   async look ({ blobs, children }: ManifestContent, { all = false } = {}): Promise<{ readonly missing: Digest[], readonly wrong: Digest[] }> {
-    const { disabled } = this.#parts.validation
+    const { validation } = this.#parts
+    if (validation.disabled && !all) return { missing: [], wrong: [] }
     const references = [
-      ...blobs.map(({ digest, size }) => ({ digest, size, stat: this.#blob, isRequired: !disabled })),
-      ...children.map(child => ({ ...child, stat: this.#child, isRequired: !disabled && this.#isRequired(child) }))
+      ...blobs.map(({ digest, size }) => ({ digest, size, stat: this.#blob, isRequired: !validation.disabled })),
+      ...children.map(child => ({ ...child, stat: this.#child, isRequired: !validation.disabled && this.#isRequired(child) }))
     ].filter(({ isRequired }) => all || isRequired).sort((a, b) => Number(a.isRequired) - Number(b.isRequired))
     // Of two entries with one digest the required one counts.
     const unique = [...new Map(references.map(reference => [reference.digest, reference])).values()]
@@ -63,11 +67,11 @@ export class ReferenceCheck {
   }
 
   /** Size of a blob of the repository, if it is there. */
-  readonly #blob = async (digest: Digest): Promise<number | undefined> => (await this.#parts.layers.stat(digest))?.size
+  readonly #blob = async (digest: Digest): Promise<number | undefined> => (await this.#parts.layers.verify(digest))?.size
 
   /** R-168: build caches list layers in an index, so an entry may be a blob as well as a manifest. */
   readonly #child = async (digest: Digest): Promise<number | undefined> => {
-    return (await this.#parts.revisions.stat(digest))?.size ?? await this.#blob(digest)
+    return (await this.#parts.revisions.verify(digest))?.size ?? await this.#blob(digest)
   }
 
   #isRequired ({ platform }: ManifestChild): boolean {

@@ -53,8 +53,9 @@ export class Contents implements BlobStatter {
     return descriptor
   }
 
-  async clear (digest: Digest): Promise<void> {
-    this.#known.delete(digest)
+  /** What this check knows is what it was told by storage. */
+  async verify (digest: Digest): Promise<Descriptor | undefined> {
+    return await this.stat(digest)
   }
 
   /** Reads the content and compares it with its name. What went away meanwhile is no problem. */
@@ -71,7 +72,7 @@ export class Contents implements BlobStatter {
       return []
     }
     if (file.modified < before) this.#corrupt.set(digest, file.modified.getTime())
-    await this.clear(digest)
+    this.#known.delete(digest)
     return [{ severity: 'corrupt', what: `its ${read.size} bytes are those of ${read.digest}`, fix: { kind: 'aside', path } }]
   }
 

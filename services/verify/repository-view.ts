@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache'
+import { Descriptors } from '../cache/descriptors.js'
 import type { Digest, RepositoryName } from '../reference/reference.js'
 import { isCanonical } from '../reference/reference.js'
 import { GlobalBlobStore } from '../registry/blob-store.js'
@@ -47,8 +48,9 @@ export class RepositoryView {
     this.name = name
     this.#parts = parts
     this.#manifests = new ManifestContents(new GlobalBlobStore(driver))
-    this.layers = new LinkedBlobStore(driver, contents, name, '_layers')
-    this.revisions = new LinkedBlobStore(driver, contents, name, '_manifests/revisions')
+    const linked = { driver, name, content: contents, descriptors: new Descriptors(), describe: async (digest: Digest) => await contents.stat(digest) }
+    this.layers = new LinkedBlobStore({ ...linked, set: '_layers' })
+    this.revisions = new LinkedBlobStore({ ...linked, set: '_manifests/revisions' })
     this.references = new ReferenceCheck({ validation, layers: this.layers, revisions: this.revisions })
   }
 

@@ -9,7 +9,7 @@ import { MemoryDriver } from '../../services/storage/memory.js'
 import { IN_MEMORY, errorCodes } from '../helpers/build.js'
 import { blob, image, index, pushBlob, pushManifest, sha512 } from '../helpers/images.js'
 
-const DECORATORS = ['ociConfig', 'ociDriver', 'ociUploads', 'ociNamespace', 'ociAuth', 'ociAllow']
+const DECORATORS = ['ociConfig', 'ociDriver', 'ociUploads', 'ociNamespace', 'ociAuth', 'ociAllow', 'ociRedis', 'ociDescriptors']
 
 /** A host application, registry included, after `prepare` has done to it what hosts do. */
 async function host (t: Test, prepare: (app: FastifyInstance) => void = () => {}, { options = {}, prefix = '' }: { options?: FastifyServerOptions, prefix?: string } = {}): Promise<FastifyInstance> {
@@ -65,7 +65,7 @@ t.test('a host may have decorators of any name, ours included', async t => {
 })
 
 t.test('a host that has a decorator named ociConfig keeps it, with the registry working under it', async t => {
-  const app = await host(t, app => { app.decorate('ociConfig' as 'redis', 'host') })
+  const app = await host(t, app => { app.decorate('ociConfig' as 'other', 'host') })
   t.equal(app.ociConfig as unknown, 'host')
   await works(t, app)
 })

@@ -175,7 +175,7 @@ export class GarbageModel {
 
   async #provide (name: RepositoryName, part: Blob): Promise<void> {
     const { blobs } = this.#repository(name)
-    const isHere = await blobs.stat(part.digest).then(() => true, orRefused)
+    const isHere = await Promise.resolve(blobs.stat(part.digest)).then(() => true, orRefused)
     if (isHere || (this.#random.chance(0.5) && await blobs.mount(part.digest, this.#random.of(NAMES)) !== null)) return
     await pushBlob(blobs, part)
   }

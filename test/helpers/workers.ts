@@ -1,67 +1,43 @@
-import type { Message, Workers } from '../../services/workers/workers.js'
+import type { ToPrimary, ToWorker } from '../../services/workers/messages.js'
+import { Relay } from '../../services/workers/relay.js'
+import type { Peer } from '../../services/workers/relay.js'
+import { RelayedWorkers } from '../../services/workers/relayed-workers.js'
 
-type Handler = (message: Message) => Message | Promise<Message>
+/**
+ * Workers that talk as those of separate processes do, in this one: every message is copied as JSON, arrives later, and
+ * in order.
+ */
+export class TestWorkers {
+  readonly #relay = new Relay()
+  readonly #peers = new Map<number, Peer>()
+  readonly #dead = new Set<number>()
+  #next = 1
 
-/** Several processes of one server, played in one: the first leads until it dies. */
-export class PlayedWorkers {
-  readonly all: PlayedWorker[]
-
-  constructor (count: number) {
-    this.all = Array.from({ length: count }, (_, i) => new PlayedWorker(i + 1, this))
-    this.all[0]?.lead()
+  /** One more worker, ready to talk. */
+  async join (count = 2): Promise<RelayedWorkers> {
+    const id = this.#next++
+    const workers = new RelayedWorkers({
+      id,
+      count,
+      send: message => { this.#later(id, () => { this.#relay.receive(peer, copy<ToPrimary>(message)) }) }
+    })
+    const peer: Peer = { id, send: message => { this.#later(id, () => { workers.receive(copy<ToWorker>(message)) }) } }
+    this.#peers.set(id, peer)
+    await workers.join()
+    return workers
   }
 
-  /** The next one takes over when it led. */
-  kill (worker: PlayedWorker): void {
-    this.all.splice(this.all.indexOf(worker), 1)
-    if (worker.leads) this.all[0]?.lead()
+  /** The worker dies: nothing that it says or is told arrives any more. */
+  kill (id: number): void {
+    this.#dead.add(id)
+    this.#relay.leave(id)
+  }
+
+  #later (id: number, deliver: () => void): void {
+    setImmediate(() => { if (!this.#dead.has(id)) deliver() })
   }
 }
 
-export class PlayedWorker implements Workers {
-  readonly id: number
-  leads = false
-  readonly subscribed = new Map<string, Handler>()
-  readonly served = new Map<string, Handler>()
-  readonly #together: PlayedWorkers
-  readonly #onLead: Array<() => void> = []
-
-  constructor (id: number, together: PlayedWorkers) {
-    this.id = id
-    this.#together = together
-  }
-
-  get count (): number {
-    return this.#together.all.length
-  }
-
-  lead (): void {
-    this.leads = true
-    for (const handler of this.#onLead.splice(0)) handler()
-  }
-
-  onLead (handler: () => void): void {
-    if (this.leads) handler()
-    else this.#onLead.push(handler)
-  }
-
-  async broadcast (topic: string, message: Message): Promise<Message[]> {
-    const others = this.#together.all.filter(worker => worker !== this)
-    const answers = await Promise.all(others.map(async worker => await worker.subscribed.get(topic)?.(message)))
-    return answers.filter(answer => answer !== undefined)
-  }
-
-  subscribe (topic: string, handler: Handler): void {
-    this.subscribed.set(topic, handler)
-  }
-
-  async ask (topic: string, message: Message): Promise<Message> {
-    const handler = this.#together.all.find(({ leads }) => leads)?.served.get(topic)
-    if (handler === undefined) throw new Error(`nobody serves ${topic}`)
-    return await handler(message)
-  }
-
-  serve (topic: string, handler: Handler): void {
-    this.served.set(topic, handler)
-  }
+function copy<T> (message: T): T {
+  return JSON.parse(JSON.stringify(message)) as T
 }

@@ -69,7 +69,7 @@ t.test('read-only beside docker\'s registry: the same writes are refused in the 
   const writable = await startDockerRegistry(t, join(directory, 'theirs'), theirData)
   await push(t, writable.url)
   await writable.stop()
-  const theirs = await startDockerRegistry(t, join(directory, 'theirs'), theirData, {}, READ_ONLY)
+  const theirs = await startDockerRegistry(t, join(directory, 'theirs'), theirData, {}, { storage: READ_ONLY })
 
   const ourDirectory = join(directory, 'ours')
   const before = await startProduct(t, ourDirectory)

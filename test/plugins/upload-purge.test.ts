@@ -11,7 +11,7 @@ import { parseRepositoryName } from '../../services/reference/reference.js'
 import { uploadDataPath, uploadPath } from '../../services/registry/layout.js'
 import { FilesystemDriver } from '../../services/storage/filesystem.js'
 import { recordingLog } from '../helpers/log.js'
-import { PlayedWorkers } from '../helpers/workers.js'
+import { PlayedWorkers } from '../helpers/played-workers.js'
 
 const NAME = parseRepositoryName('team/app')
 const ID = '0190d8a0-1234-7abc-8def-0123456789ab'

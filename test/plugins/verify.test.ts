@@ -7,7 +7,7 @@ import { blobPath } from '../../services/registry/layout.js'
 import { MemoryDriver } from '../../services/storage/memory.js'
 import { image, sha256 } from '../helpers/images.js'
 import { open, push } from '../helpers/verified.js'
-import { PlayedWorkers } from '../helpers/workers.js'
+import { PlayedWorkers } from '../helpers/played-workers.js'
 
 async function start (t: Test, options: Partial<RegistryOptions> = {}): Promise<{ handle: RegistryHandle, close: () => Promise<void> }> {
   const app = Fastify()

@@ -60,7 +60,7 @@ t.test('what is younger than the grace period stays, what is aside is still serv
   t.equal((await repository.blobs.stat(orphan.digest)).size, orphan.size)
   t.match(await collect(driver, { graceMs: HOUR, clock: { now: () => LATER + HOUR } }), { blobs: { quarantined: 1, deleted: 0 } })
   t.match(await collect(driver, { graceMs: HOUR, clock: { now: () => LATER + 2 * HOUR } }), { blobs: { quarantined: 0, deleted: 1 }, bytes: { deleted: orphan.size } })
-  await t.rejects(repository.blobs.stat(orphan.digest), { code: 'BLOB_UNKNOWN' })
+  await t.rejects(async () => await repository.blobs.stat(orphan.digest), { code: 'BLOB_UNKNOWN' })
   t.notOk(await isAside(driver))
 })
 

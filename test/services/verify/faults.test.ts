@@ -33,7 +33,7 @@ async function isWhole (driver: StorageDriver, { repaired }: { repaired: boolean
   const twin = await manifests.get({ digest: sha512(good.bytes) })
   const [config, layer] = good.blobs
   const hasLayer = (await blobs.stat(layer?.digest ?? rotten)).size === layer?.size
-  const hasConfig = await blobs.stat(config?.digest ?? rotten).then(() => true, () => false)
+  const hasConfig = await Promise.resolve(blobs.stat(config?.digest ?? rotten)).then(() => true, () => false)
   const [listed] = await referrers.list(good.digest)
   const isTidy = !(await tags.list({})).items.includes(parseTag('dangling'))
   return bytes.equals(good.bytes) && twin.bytes.equals(good.bytes) && hasLayer && listed?.digest === referrer.digest && (!repaired || (hasConfig && isTidy))
