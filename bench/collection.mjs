@@ -43,6 +43,12 @@ async function measure ({ url, seconds }) {
   return times
 }
 
+async function collectUntil ({ garbageCollection }, signal) {
+  let runs = 0
+  for (; !signal.aborted; runs++) await garbageCollection.runOnce()
+  return runs
+}
+
 function inThread (task) {
   return new Promise((resolve, reject) => {
     const worker = new Worker(new URL(import.meta.url), { workerData: task })
@@ -70,12 +76,11 @@ async function main () {
     const ratios = []
     for (let round = 0; round < ROUNDS; round++) {
       const without = await inThread({ url, seconds: SECONDS })
-      let isOver = false
-      let runs = 0
-      const collecting = (async () => { while (!isOver) { await handle.garbageCollection.runOnce(); runs++ } })()
+      const over = new AbortController()
+      const collecting = collectUntil(handle, over.signal)
       const during = await inThread({ url, seconds: SECONDS })
-      isOver = true
-      await collecting
+      over.abort()
+      const runs = await collecting
       const [p99, p99During] = [percentile(without, 0.99), percentile(during, 0.99)]
       ratios.push(p99During / p99)
       console.log(`p50 ${percentile(without, 0.5).toFixed(2)} ms, during ${percentile(during, 0.5).toFixed(2)} ms; p99 ${p99.toFixed(2)} ms, during ${p99During.toFixed(2)} ms (x ${(p99During / p99).toFixed(2)}), ${without.length} and ${during.length} requests, ${runs} collections`)

@@ -135,7 +135,7 @@ function resting (): () => Promise<void> {
   return async () => {
     const worked = performance.now() - began
     if (worked < WORK_MS) return
-    await sleep(worked, undefined, { ref: false })
+    await sleep(worked)
     began = performance.now()
   }
 }

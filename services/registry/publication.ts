@@ -1,9 +1,9 @@
 import type { WithdrawnManifests } from '../garbage/withdrawn-manifests.js'
 import type { Digest, RepositoryName } from '../reference/reference.js'
 import type { LinkedBlobStore } from './linked-blob-store.js'
-import { parseManifest } from './manifest-content.js'
 import type { ManifestContent } from './manifest-content.js'
 import type { ManifestContents } from './manifest-contents.js'
+import { understood } from './repository-referrers.js'
 import { ReferenceCheck } from './reference-check.js'
 import type { ReferenceValidation } from './reference-check.js'
 import type { BlobStatter, Descriptor } from './types.js'
@@ -57,19 +57,10 @@ export class Publication {
       const content = await contents.intact(canonical)
       if (content === undefined) return undefined
       await withdrawn.restore(name, canonical)
-      const manifest = understood(content.bytes, content.mediaType)
+      const manifest = understood(content)
       if (manifest !== undefined) await this.confirm(manifest, canonical, content.bytes)
       if (await revisions.linked(canonical) === undefined) return undefined
     }
     return await revisions.verify(digest)
-  }
-}
-
-/** Undefined for what another registry let in and we would not: it is kept as it is. */
-function understood (bytes: Buffer, mediaType: string): ManifestContent | undefined {
-  try {
-    return parseManifest(bytes, mediaType)
-  } catch {
-    return undefined
   }
 }

@@ -56,7 +56,8 @@ export class ReferenceCheck {
     const references = [
       ...blobs.map(({ digest, size }) => ({ digest, size, stat: this.#blob, isRequired: !validation.disabled })),
       ...children.map(child => ({ ...child, stat: this.#child, isRequired: !validation.disabled && this.#isRequired(child) }))
-    ].filter(({ isRequired }) => all || isRequired)
+    ].filter(({ isRequired }) => all || isRequired).sort((a, b) => Number(a.isRequired) - Number(b.isRequired))
+    // Of two entries with one digest the required one counts.
     const unique = [...new Map(references.map(reference => [reference.digest, reference])).values()]
     const found = await concurrently(unique, async ({ digest, stat }) => await stat(digest))
     return {

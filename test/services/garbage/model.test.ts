@@ -76,7 +76,7 @@ t.test(`in ${SCHEDULES} schedules from seed ${seed} no acknowledged manifest lac
     }
   }
   // Nothing of it is proved where nothing of the kind happened.
-  for (const [key, sum] of Object.entries(sums)) t.ok(sum > SCHEDULES / 100, `${key}: ${sum}`)
+  for (const [key, sum] of Object.entries(sums)) t.ok(sum > 0, `${key}: ${sum}`)
 })
 
 // A test that cannot fail proves nothing: without each of these something is lost.
