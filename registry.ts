@@ -6,6 +6,7 @@ import debugPlugin from './plugins/debug.js'
 import errorsPlugin from './plugins/errors.js'
 import headersPlugin from './plugins/headers.js'
 import namespacePlugin from './plugins/namespace.js'
+import notificationsPlugin from './plugins/notifications.js'
 import repositoryPlugin from './plugins/repository.js'
 import routingPlugin from './plugins/routing.js'
 import storagePlugin from './plugins/storage.js'
@@ -16,6 +17,7 @@ import routes from './routes/index.js'
 import type { RegistryConfigInput } from './schemas/config/index.js'
 import type { AccessController } from './services/auth/access.js'
 import type { DebugVariables } from './services/debug/variables.js'
+import type { RegistryEvents } from './services/notifications/subscribers.js'
 import type { StorageDriver } from './services/storage/driver.js'
 import type { Workers } from './services/workers/workers.js'
 
@@ -31,6 +33,8 @@ export interface RegistryInstances {
 export interface RegistryHandle {
   /** What an operator may look at. */
   readonly debug: DebugVariables
+  /** Tells of pushes, pulls, mounts and deletes, as they happen in this process. */
+  readonly events: RegistryEvents
 }
 
 /** The configuration, in the keys of `config.yml`. Fastify takes `prefix`, `logLevel` and `logSerializers` besides. */
@@ -53,6 +57,7 @@ async function registryPlugin (fastify: FastifyInstance, options: RegistryOption
   await fastify.register(uploadsPlugin)
   await fastify.register(namespacePlugin)
   await fastify.register(authPlugin, { accessController })
+  await fastify.register(notificationsPlugin)
 
   // The API proper, in a scope of its own: parsers, hooks and error handler reach nothing but its routes.
   await fastify.register(async function api (scope) {
@@ -64,8 +69,8 @@ async function registryPlugin (fastify: FastifyInstance, options: RegistryOption
     await scope.register(routes)
   })
 
-  const { ociDebug: debug } = fastify
-  if (onReady !== undefined) fastify.addHook('onReady', async () => { onReady({ debug }) })
+  const { ociDebug: debug, ociEvents: { subscribers: events } } = fastify
+  if (onReady !== undefined) fastify.addHook('onReady', async () => { onReady({ debug, events }) })
 }
 
 /**

@@ -11,6 +11,7 @@ import { parseDuration } from './services/config/duration.js'
 import { loadConfig } from './services/config/load.js'
 import type { LoadedConfig } from './services/config/load.js'
 import { serverTls } from './services/http/tls.js'
+import { withStandaloneQueue } from './services/notifications/settings.js'
 import { formatLogstash, formatText } from './services/log/formats.js'
 
 /** `serve`: what the product is for. */
@@ -28,7 +29,8 @@ export const serveCommand: Command = {
  *
  * @throws {ConfigError} when the configuration cannot be used, the port is taken or the data directory unwritable
  */
-export async function serve ({ config, warnings }: LoadedConfig): Promise<void> {
+export async function serve ({ config: loaded, warnings }: LoadedConfig): Promise<void> {
+  const config = withStandaloneQueue(loaded)
   const { addr, net, tls } = config.http
   const address = parseAddress(addr, net)
   const secured = serverTls(tls)

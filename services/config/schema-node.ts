@@ -32,7 +32,7 @@ export function childSchema (schema: SchemaNode, key: string): SchemaNode | unde
 const SECRET = /^(?:password|sentinelpassword|secret|secretkey|accesskey|accountkey|connectionstring|authorization|token|credentials)$/i
 
 export function isSecret (path: readonly string[]): boolean {
-  return path.some(key => SECRET.test(key))
+  return path.some(key => SECRET.test(key)) || (path[0] === 'notifications' && path[3] === 'headers' && path.length > 4)
 }
 
 /** `notifications.endpoints[0].url` */

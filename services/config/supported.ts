@@ -5,7 +5,7 @@ import type { RegistryConfig } from '../../schemas/config/index.js'
  * data lies, who is told. One line each.
  */
 export function unsupported (config: RegistryConfig): string[] {
-  const { storage, auth, middleware, http, notifications, proxy, policy, validation } = config
+  const { storage, auth, middleware, http, proxy, policy, validation } = config
   const wanted: Record<string, boolean> = {
     'storage.s3': storage.s3 !== undefined,
     'storage.s3aws': storage.s3aws !== undefined,
@@ -18,7 +18,6 @@ export function unsupported (config: RegistryConfig): string[] {
     'middleware.repository': middleware.repository.some(({ disabled }) => !disabled),
     'middleware.storage': middleware.storage.some(({ disabled }) => !disabled),
     'http.h2c': http.h2c.enabled,
-    'notifications.endpoints': notifications.endpoints.some(({ disabled }) => !disabled),
     'proxy.remoteurl': proxy.remoteurl !== undefined && proxy.remoteurl !== '',
     'policy.repository.classes': policy.repository.classes.length > 0,
     'validation.manifests.urls': validation.manifests.urls.allow.length + validation.manifests.urls.deny.length > 0
