@@ -3,6 +3,7 @@ import type { Log } from '../log/log.js'
 import { AcknowledgedFile, createSegment, findJournal, readSegment, removeSegment } from './journal-files.js'
 import type { Segment } from './journal-files.js'
 import { formatRecord, parseRecords } from './journal-record.js'
+import type { ParsedRecords } from './journal-record.js'
 import { Wakeup } from './queue.js'
 import type { EventQueue, QueuedEvent, QueueLimits, Serialized } from './queue.js'
 
@@ -202,15 +203,11 @@ export class DiskQueue implements EventQueue {
     const { segment, position } = this.#reading
     if (segment === undefined) return await this.#passOver(this.#tail)
     if (position >= segment.bytes) return await this.#readOn(segment)
-    for (let length = READ_BYTES; ; length *= 2) {
-      const bytes = await readSegment(segment, position, length)
-      const found = parseRecords(bytes)
-      // A record that is longer than what was read, unless it is one that was cut off.
-      if (found.length === 0 && bytes.length === length) continue
-      this.#reading.position = position + (found.length === 0 ? bytes.length : found.length)
-      this.#ahead.push(...found.records.filter(({ index }) => index >= this.#head).map(({ index, event }) => ({ event, position: index })))
-      return
-    }
+    const end = segment.bytes
+    const { records, length } = await readRecords(segment, position).catch(() => UNREADABLE)
+    // What cannot be read or was cut off is passed over with the rest of its segment.
+    this.#reading.position = length === 0 ? end : position + length
+    this.#ahead.push(...records.filter(({ index }) => index >= this.#head).map(({ index, event }) => ({ event, position: index })))
   }
 
   async #readOn (segment: Segment): Promise<void> {
@@ -225,6 +222,18 @@ export class DiskQueue implements EventQueue {
     log.error({ directory, events: head - this.#head }, 'events of the journal cannot be read and are lost')
     this.#dropped += head - this.#head
     await this.#advance(head)
+  }
+}
+
+const UNREADABLE: ParsedRecords = { records: [], length: 0 }
+
+/** Whole records from there on, at least one if there is one. */
+async function readRecords (segment: Segment, position: number): Promise<ParsedRecords> {
+  for (let length = READ_BYTES; ; length *= 2) {
+    const bytes = await readSegment(segment, position, length)
+    const found = parseRecords(bytes)
+    // A record that is longer than what was read, unless it is one that was cut off.
+    if (found.length > 0 || bytes.length < length) return found
   }
 }
 

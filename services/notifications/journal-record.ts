@@ -18,8 +18,11 @@ export function parseRecord (line: string): JournalRecord | undefined {
   return { index: Number(rest.slice(0, space)), event: JSON.parse(rest.slice(space + 1)) as RegistryEvent }
 }
 
-/** All whole records of a piece of a journal, and how many bytes of it they and what is broken between them take. */
-export function parseRecords (bytes: Buffer): { readonly records: readonly JournalRecord[], readonly length: number } {
+/** Records of a piece of a journal, and how many bytes of it they and what is broken between them take. */
+export interface ParsedRecords { readonly records: readonly JournalRecord[], readonly length: number }
+
+/** All that are whole. */
+export function parseRecords (bytes: Buffer): ParsedRecords {
   const length = bytes.lastIndexOf(0x0a) + 1
   const lines = bytes.toString('utf8', 0, length).split('\n')
   return { length, records: lines.map(parseRecord).filter(record => record !== undefined) }

@@ -121,7 +121,6 @@ t.test('what is not built yet and would be missed is refused; what nobody would 
     [{ storage: { s3: { bucket: 'b' } } }, 'storage.s3'],
     [{ ...MEMORY, auth: { htpasswd: { realm: 'r', path: 'p' } } }, 'auth.htpasswd'],
     [{ ...MEMORY, auth: { token: {} } }, 'auth.token'],
-    [{ ...MEMORY, notifications: { endpoints: [{ name: 'n', url: 'http://n' }] } }, 'notifications.endpoints'],
     [{ ...MEMORY, http: { h2c: { enabled: true } } }, 'http.h2c'],
     [{ ...MEMORY, proxy: { remoteurl: 'https://registry.example' } }, 'proxy.remoteurl'],
     [{ ...MEMORY, middleware: { storage: [{ name: 'redirect' }] } }, 'middleware.storage'],
