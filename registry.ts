@@ -3,10 +3,12 @@ import fp from 'fastify-plugin'
 import authPlugin from './plugins/auth.js'
 import configPlugin from './plugins/config.js'
 import debugPlugin from './plugins/debug.js'
+import descriptorsPlugin from './plugins/descriptors.js'
 import errorsPlugin from './plugins/errors.js'
 import headersPlugin from './plugins/headers.js'
 import namespacePlugin from './plugins/namespace.js'
 import notificationsPlugin from './plugins/notifications.js'
+import redisPlugin from './plugins/redis.js'
 import repositoryPlugin from './plugins/repository.js'
 import routingPlugin from './plugins/routing.js'
 import storagePlugin from './plugins/storage.js'
@@ -18,6 +20,7 @@ import type { RegistryConfigInput } from './schemas/config/index.js'
 import type { AccessController } from './services/auth/access.js'
 import type { DebugVariables } from './services/debug/variables.js'
 import type { RegistryEvents } from './services/notifications/subscribers.js'
+import type { RedisClient } from './services/redis/connection.js'
 import type { StorageDriver } from './services/storage/driver.js'
 import type { Workers } from './services/workers/workers.js'
 
@@ -25,6 +28,8 @@ import type { Workers } from './services/workers/workers.js'
 export interface RegistryInstances {
   readonly driver?: StorageDriver
   readonly accessController?: AccessController
+  /** A client of ioredis, of one server, of sentinels or of a cluster. Takes the place of `redis` in the configuration. */
+  readonly redis?: RedisClient
   /** The processes that serve together with this one, where there are several. */
   readonly workers?: Workers
 }
@@ -46,13 +51,15 @@ export interface RegistryOptions extends RegistryConfigInput {
 
 async function registryPlugin (fastify: FastifyInstance, options: RegistryOptions & RegisterOptions): Promise<void> {
   const { prefix, logLevel, logSerializers, instances = {}, onReady, ...config } = options
-  const { driver, accessController, workers } = instances
+  const { driver, accessController, redis, workers } = instances
   // A driver of the host's takes the place of a configured one.
   const storage = driver === undefined ? config.storage : { ...config.storage, inmemory: {} }
 
   await fastify.register(configPlugin, { config: { ...config, ...(storage === undefined ? {} : { storage }) } })
   await fastify.register(debugPlugin)
   await fastify.register(workersPlugin, { workers })
+  await fastify.register(redisPlugin, { client: redis })
+  await fastify.register(descriptorsPlugin)
   await fastify.register(storagePlugin, { driver })
   await fastify.register(uploadsPlugin)
   await fastify.register(namespacePlugin)

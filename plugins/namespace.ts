@@ -10,8 +10,9 @@ declare module 'fastify' {
 }
 
 async function namespacePlugin (fastify: FastifyInstance): Promise<void> {
-  const { ociDriver: driver, ociUploads: uploads, ociConfig: { validation: { enabled, disabled, manifests } } } = fastify
-  fastify.decorate('ociNamespace', new StorageNamespace({ driver, uploads, validation: { disabled: disabled && enabled !== true, ...manifests.indexes } }))
+  const { ociDriver: driver, ociUploads: uploads, ociDescriptors: descriptors, ociConfig: { validation: { enabled, disabled, manifests } } } = fastify
+  const validation = { disabled: disabled && enabled !== true, ...manifests.indexes }
+  fastify.decorate('ociNamespace', new StorageNamespace({ driver, uploads, descriptors, validation }))
 }
 
-export default fp(namespacePlugin, { name: 'oci-namespace', fastify: '5.x', dependencies: ['oci-config', 'oci-storage', 'oci-uploads'] })
+export default fp(namespacePlugin, { name: 'oci-namespace', fastify: '5.x', dependencies: ['oci-config', 'oci-storage', 'oci-uploads', 'oci-descriptors'] })

@@ -41,19 +41,15 @@ declare module 'fastify' {
   }
 }
 
-export interface NotificationsPluginOptions {
-  /** For queues in Redis. */
-  readonly redis?: RedisCommands | undefined
-}
-
 /** How long a push waits for its events to be kept. */
 const KEPT_MS = 250
 
-async function notificationsPlugin (fastify: FastifyInstance, { redis }: NotificationsPluginOptions): Promise<void> {
-  const { ociConfig, ociWorkers: workers, ociDebug, log } = fastify
+async function notificationsPlugin (fastify: FastifyInstance): Promise<void> {
+  const { ociConfig, ociWorkers: workers, ociDebug, ociRedis, log } = fastify
   const { notifications: config } = ociConfig
   const settings = endpointSettings(config)
   const limits = { events: config.maxqueue, bytes: config.maxqueuebytes }
+  const redis: RedisCommands | undefined = ociRedis && { call: async (...command) => await ociRedis.run(async client => await client.call(...command)) }
   const queues = configuredQueues(ociConfig, { limits, clock: realClock, log }, redis)
   const stream = config.stream.enabled ? new EventStream(config.stream.buffer) : undefined
   const notifications = new Notifications({ endpoints: settings, queues, stream, workers, limit: config.maxqueue, clock: realClock, log })
@@ -110,4 +106,4 @@ function sourceRecord ({ server, ociConfig: { http: { addr, net } } }: FastifyIn
   }
 }
 
-export default fp(notificationsPlugin, { name: 'oci-notifications', fastify: '5.x', dependencies: ['oci-config', 'oci-debug', 'oci-workers'] })
+export default fp(notificationsPlugin, { name: 'oci-notifications', fastify: '5.x', dependencies: ['oci-config', 'oci-debug', 'oci-redis', 'oci-workers'] })

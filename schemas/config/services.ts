@@ -2,12 +2,6 @@ const text = { type: 'string' } as const
 const headers = { type: 'object', additionalProperties: { type: 'array', items: text }, default: {} } as const
 const duration = { type: 'string', format: 'duration' } as const
 
-export const redisSchema = {
-  type: 'object',
-  additionalProperties: true,
-  description: 'Connection to Redis, in the shape of registry 2 (addr) or 3 (addrs).'
-} as const
-
 const check = { interval: duration, threshold: { type: 'integer' } } as const
 
 export const healthSchema = {

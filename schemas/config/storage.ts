@@ -39,9 +39,9 @@ export const storageSchema = {
       additionalProperties: false,
       default: {},
       properties: {
-        blobdescriptor: { type: 'string', description: 'inmemory or redis: where descriptors of blobs are remembered.' },
+        blobdescriptor: { type: 'string', description: 'inmemory or redis: where descriptors are remembered; see docs/cache.md. Nowhere, unless given.' },
         layerinfo: { type: 'string', description: 'Old name of blobdescriptor.' },
-        blobdescriptorsize: { type: 'integer', default: 10000, description: 'Entries of the inmemory cache.' }
+        blobdescriptorsize: { type: 'integer', default: 10000, description: 'Entries of the inmemory cache; 0 and less mean no limit.' }
       }
     },
     tag: {

@@ -4,6 +4,7 @@ import { configSchema } from '../../schemas/config/index.js'
 import type { RegistryConfig } from '../../schemas/config/index.js'
 import { ConfigError } from '../errors/config-error.js'
 import { notificationProblems } from '../notifications/settings.js'
+import { redisProblems } from '../redis/options.js'
 import { isDuration } from './duration.js'
 import { formatPath, isSecret } from './schema-node.js'
 import type { SchemaNode } from './schema-node.js'
@@ -24,7 +25,7 @@ const DRIVERS = ['filesystem', 'inmemory', 's3', 's3aws', 'azure', 'gcs'] as con
 export function parseConfig (input: unknown): RegistryConfig {
   const config = copy(input)
   if (!validate(config)) throw new ConfigError([...new Set([...(validate.errors ?? []).map(explain), ...driverProblems(config)])])
-  const problems = [...driverProblems(config), ...hostProblems(config), ...notificationProblems(config), ...unsupported(config)]
+  const problems = [...driverProblems(config), ...hostProblems(config), ...notificationProblems(config), ...redisProblems(config.redis), ...unsupported(config)]
   if (problems.length > 0) throw new ConfigError(problems)
   return config
 }

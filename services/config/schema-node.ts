@@ -39,3 +39,11 @@ export function isSecret (path: readonly string[]): boolean {
 export function formatPath (path: readonly string[]): string {
   return path.reduce((text, key) => /^\d+$/.test(key) ? `${text}[${key}]` : text === '' ? key : `${text}.${key}`, '')
 }
+
+/** A part of the configuration as it may be shown. */
+export function masked (value: unknown, path: readonly string[] = []): unknown {
+  if (isSecret(path)) return '***'
+  if (Array.isArray(value)) return value.map((item, i) => masked(item, [...path, String(i)]))
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(Object.entries(value).map(([key, child]) => [key, masked(child, [...path, key])]))
+}

@@ -1,4 +1,6 @@
 import type { RegistryConfig } from '../../schemas/config/index.js'
+import { cacheWarnings } from '../cache/configured.js'
+import { redisWarnings } from '../redis/options.js'
 
 /**
  * What is asked for and not built yet, where leaving it out would change what the registry does: who may come in, where
@@ -27,10 +29,8 @@ export function unsupported (config: RegistryConfig): string[] {
 
 /** What is asked for and has no effect, or another name by now; nothing that clients would notice. One line each. */
 export function configWarnings (config: RegistryConfig): string[] {
-  const { storage, log, loglevel, health, http, reporting, compatibility } = config
-  const { blobdescriptor, layerinfo } = storage.cache
+  const { log, loglevel, health, http, redis, reporting, compatibility } = config
   const without: Record<string, boolean> = {
-    'storage.cache': (blobdescriptor ?? layerinfo) !== undefined,
     'health.storagedriver': health.storagedriver.enabled,
     'health.file': health.file.length > 0,
     'health.http': health.http.length > 0,
@@ -41,6 +41,8 @@ export function configWarnings (config: RegistryConfig): string[] {
   return [
     ...lines(without, 'is not supported yet and has no effect'),
     ...lines({ reporting: reporting !== undefined, compatibility: compatibility !== undefined }, 'was removed in registry 3 and has no effect'),
+    ...cacheWarnings(config),
+    ...redisWarnings(redis),
     ...(loglevel === undefined ? [] : ['loglevel: is the old name of log.level'])
   ]
 }

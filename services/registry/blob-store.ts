@@ -1,9 +1,11 @@
 import type { Readable } from 'node:stream'
+import { Descriptors } from '../cache/descriptors.js'
+import type { ScopedDescriptors } from '../cache/descriptors.js'
 import { isPathNotFound, orIfMissing } from '../errors/driver-error.js'
 import type { Digest } from '../reference/reference.js'
 import type { ByteRange, StorageDriver } from '../storage/driver.js'
 import { blobPath } from './layout.js'
-import type { BlobStatter, Descriptor } from './types.js'
+import type { BlobStatter, Descriptor, Eventually } from './types.js'
 
 export const BLOB_MEDIA_TYPE = 'application/octet-stream'
 
@@ -13,18 +15,27 @@ export const BLOB_MEDIA_TYPE = 'application/octet-stream'
  */
 export class GlobalBlobStore implements BlobStatter {
   readonly #driver: StorageDriver
+  readonly #entries: ScopedDescriptors
+  readonly #load = async (digest: Digest): Promise<Descriptor | undefined> => await this.verify(digest)
 
-  constructor (driver: StorageDriver) {
+  constructor (driver: StorageDriver, descriptors = new Descriptors()) {
     this.#driver = driver
+    this.#entries = descriptors.of()
   }
 
-  async stat (digest: Digest): Promise<Descriptor | undefined> {
+  stat (digest: Digest): Eventually<Descriptor | undefined> {
+    return this.#entries.stat(digest, this.#load)
+  }
+
+  async verify (digest: Digest): Promise<Descriptor | undefined> {
     const found = await orIfMissing(this.#driver.stat(blobPath(digest)), undefined)
     return found === undefined || found.isDirectory ? undefined : { mediaType: BLOB_MEDIA_TYPE, digest, size: found.size }
   }
 
-  /** Nothing is kept here that a delete would have to clear. */
-  async clear (): Promise<void> {}
+  /** Runs `write`, which stores the content, and remembers it. */
+  async remember (digest: Digest, write: () => Promise<Descriptor>): Promise<Descriptor> {
+    return await this.#entries.remember([digest], write)
+  }
 
   /** Undefined when the content is not here. */
   async open (digest: Digest, range?: ByteRange): Promise<Readable | undefined> {
@@ -43,9 +54,10 @@ export class GlobalBlobStore implements BlobStatter {
 
   /** Whether the content is here. A copy of another size is damaged, and is removed. */
   async holds (digest: Digest, size: number): Promise<boolean> {
-    const found = await this.stat(digest)
+    const found = await this.verify(digest)
     if (found === undefined || found.size === size) return found !== undefined
     await orIfMissing(this.#driver.delete(blobPath(digest)), undefined)
+    await this.#entries.clear([digest])
     return false
   }
 
@@ -55,7 +67,7 @@ export class GlobalBlobStore implements BlobStatter {
       await this.#driver.move(path, blobPath(digest))
     } catch (error) {
       // Another session with the same content may have been faster, then the file can be gone with its session.
-      if (!isPathNotFound(error) || (await this.stat(digest))?.size !== size) throw error
+      if (!isPathNotFound(error) || (await this.verify(digest))?.size !== size) throw error
     }
   }
 }

@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream'
 import type { Digest, Reference, RepositoryName, Tag } from '../reference/reference.js'
 import type { ByteRange } from '../storage/driver.js'
 import type { UploadSession } from '../uploads/session.js'
-import type { BlobStore, Descriptor, ManifestPut, ManifestPutResult, ManifestStore, StoredManifest } from './types.js'
+import type { BlobStore, Descriptor, Eventually, ManifestPut, ManifestPutResult, ManifestStore, StoredManifest } from './types.js'
 
 /** Passes everything on to another blob store: what a decorator extends, to change only what it is about. */
 export class ForwardingBlobStore implements BlobStore {
@@ -12,7 +12,7 @@ export class ForwardingBlobStore implements BlobStore {
     this.inner = inner
   }
 
-  stat (digest: Digest): Promise<Descriptor> {
+  stat (digest: Digest): Eventually<Descriptor> {
     return this.inner.stat(digest)
   }
 

@@ -1,10 +1,11 @@
+import type { Descriptors, ScopedDescriptors } from '../cache/descriptors.js'
 import { orIfMissing, readSmall } from '../errors/driver-error.js'
 import { isCanonical, isDigest } from '../reference/reference.js'
 import type { Digest, RepositoryName } from '../reference/reference.js'
 import type { StorageDriver } from '../storage/driver.js'
 import { linkPath } from './layout.js'
 import type { LinkSet } from './layout.js'
-import type { BlobStatter, Descriptor } from './types.js'
+import type { BlobStatter, Descriptor, Eventually } from './types.js'
 
 const MAX_LINK_BYTES = 1024
 
@@ -19,31 +20,56 @@ export async function writeLink (driver: StorageDriver, path: string, digest: Di
   await driver.write(path, Buffer.from(digest, 'latin1'))
 }
 
+export interface LinkedBlobStoreParts {
+  readonly driver: StorageDriver
+  readonly name: RepositoryName
+  readonly set: LinkSet
+  /** What the links point at. */
+  readonly content: Pick<BlobStatter, 'verify'>
+  readonly descriptors: Descriptors
+  /** The descriptor of content that is linked; undefined when the content is missing. */
+  readonly describe: (canonical: Digest) => Eventually<Descriptor | undefined>
+}
+
 /**
  * What one repository may see of the global store: a digest is here when this repository links to it, in this set of
  * links (R-040, R-254). Content addressed by another algorithm has two links: its canonical one, and an alias that
- * holds the canonical digest and is only as alive as the canonical link.
+ * holds the canonical digest and is only as alive as the canonical link. Each set of links is remembered for itself: a
+ * blob does not become a manifest, nor a manifest a blob.
  */
 export class LinkedBlobStore implements BlobStatter {
-  readonly #driver: StorageDriver
-  readonly #statter: BlobStatter
-  readonly #name: RepositoryName
-  readonly #set: LinkSet
+  readonly #parts: LinkedBlobStoreParts
+  readonly #entries: ScopedDescriptors
 
-  constructor (driver: StorageDriver, statter: BlobStatter, name: RepositoryName, set: LinkSet) {
-    this.#driver = driver
-    this.#statter = statter
-    this.#name = name
-    this.#set = set
+  constructor (parts: LinkedBlobStoreParts) {
+    this.#parts = parts
+    this.#entries = parts.descriptors.of({ name: parts.name, set: parts.set })
   }
 
-  async stat (digest: Digest): Promise<Descriptor | undefined> {
+  stat (digest: Digest): Eventually<Descriptor | undefined> {
+    return this.#entries.stat(digest, this.#load)
+  }
+
+  async verify (digest: Digest): Promise<Descriptor | undefined> {
     const canonical = await this.canonical(digest)
-    return canonical === undefined ? undefined : await this.#statter.stat(canonical)
+    const found = canonical === undefined ? undefined : await this.#parts.content.verify(canonical)
+    if (found === undefined) await this.forget(digest, canonical)
+    return found
   }
 
-  async clear (digest: Digest): Promise<void> {
-    await this.#statter.clear(digest)
+  /** Runs `write`, which makes the content visible here, and remembers it. */
+  async remember (digest: Digest, canonical: Digest, write: () => Promise<Descriptor>): Promise<Descriptor> {
+    return await this.#entries.remember(digest === canonical ? [canonical] : [canonical, digest], write)
+  }
+
+  /** What was remembered turned out to be gone. */
+  async forget (...digests: ReadonlyArray<Digest | undefined>): Promise<void> {
+    await this.#entries.forget(digests.filter(digest => digest !== undefined))
+  }
+
+  /** What was remembered was changed: resolves when no process shows it any more. */
+  async clear (...digests: readonly Digest[]): Promise<void> {
+    await this.#entries.clear([...new Set(digests)])
   }
 
   /** The canonical digest behind a linked one; undefined when it is not linked here. */
@@ -55,26 +81,40 @@ export class LinkedBlobStore implements BlobStatter {
 
   /** Makes content visible. The canonical link is written first: an alias never points to nothing. */
   async link (digest: Digest, canonical: Digest): Promise<void> {
-    await writeLink(this.#driver, linkPath(this.#name, this.#set, canonical), canonical)
-    if (digest !== canonical) await writeLink(this.#driver, linkPath(this.#name, this.#set, digest), canonical)
+    await writeLink(this.#parts.driver, this.#path(canonical), canonical)
+    if (digest !== canonical) await writeLink(this.#parts.driver, this.#path(digest), canonical)
   }
 
-  /** Takes content out of sight under every digest it has here. Undefined when it was not linked. */
+  /** Takes content out of sight under every digest it has here, in all processes. Undefined when it was not linked. */
   async unlink (digest: Digest): Promise<Digest | undefined> {
     const canonical = await this.canonical(digest)
-    if (canonical === undefined) return undefined
-    const removed = await orIfMissing(this.#remove(canonical), undefined)
-    if (digest !== canonical) await orIfMissing(this.#remove(digest), undefined)
-    await this.clear(canonical)
-    return removed
+    try {
+      if (canonical === undefined) return undefined
+      const removed = await orIfMissing(this.#remove(canonical), undefined)
+      if (digest !== canonical) await orIfMissing(this.#remove(digest), undefined)
+      return removed
+    } finally {
+      // Whatever storage did before it failed, and whoever else was faster.
+      await this.clear(canonical ?? digest, digest)
+    }
   }
 
   async #remove (digest: Digest): Promise<Digest> {
-    await this.#driver.delete(linkPath(this.#name, this.#set, digest))
+    await this.#parts.driver.delete(this.#path(digest))
     return digest
   }
 
+  readonly #load = async (digest: Digest): Promise<Descriptor | undefined> => {
+    const target = await this.#read(digest)
+    if (target === undefined) return undefined
+    return target === digest || isCanonical(digest) ? await this.#parts.describe(target) : await this.stat(target)
+  }
+
   async #read (digest: Digest): Promise<Digest | undefined> {
-    return await readLink(this.#driver, linkPath(this.#name, this.#set, digest))
+    return await readLink(this.#parts.driver, this.#path(digest))
+  }
+
+  #path (digest: Digest): string {
+    return linkPath(this.#parts.name, this.#parts.set, digest)
   }
 }

@@ -1,11 +1,13 @@
 import type { RepositoryName } from '../reference/reference.js'
 import type { StorageDriver } from '../storage/driver.js'
 import type { UploadSessions } from '../uploads/sessions.js'
+import { Descriptors } from '../cache/descriptors.js'
 import { BlobHolders } from './blob-holders.js'
 import { GlobalBlobStore } from './blob-store.js'
 import { listRepositories } from './catalog.js'
 import { LinkedBlobStore } from './linked-blob-store.js'
 import { ManifestContents } from './manifest-contents.js'
+import { pushedMediaType } from './pushed-media-type.js'
 import { STRICT } from './reference-check.js'
 import type { ReferenceValidation } from './reference-check.js'
 import { RepositoryBlobs } from './repository-blobs.js'
@@ -17,6 +19,8 @@ import type { Namespace, Page, PageRequest, Repository } from './types.js'
 export interface NamespaceParts {
   readonly driver: StorageDriver
   readonly uploads: UploadSessions
+  /** Remembers nothing unless told otherwise. */
+  readonly descriptors?: Descriptors
   /** What of a manifest's references must be there; everything unless told otherwise. */
   readonly validation?: ReferenceValidation
 }
@@ -27,14 +31,16 @@ export class StorageNamespace implements Namespace {
   readonly #uploads: UploadSessions
   readonly #content: GlobalBlobStore
   readonly #manifests: ManifestContents
+  readonly #descriptors: Descriptors
   readonly #validation: ReferenceValidation
   readonly #holders = new BlobHolders()
 
-  constructor ({ driver, uploads, validation = STRICT }: NamespaceParts) {
+  constructor ({ driver, uploads, descriptors = new Descriptors(), validation = STRICT }: NamespaceParts) {
     this.#validation = validation
     this.#driver = driver
     this.#uploads = uploads
-    this.#content = new GlobalBlobStore(driver)
+    this.#descriptors = descriptors
+    this.#content = new GlobalBlobStore(driver, descriptors)
     this.#manifests = new ManifestContents(this.#content)
   }
 
@@ -42,9 +48,9 @@ export class StorageNamespace implements Namespace {
     const driver = this.#driver
     const content = this.#content
     const contents = this.#manifests
-    const linksOf = (repository: RepositoryName): LinkedBlobStore => new LinkedBlobStore(driver, content, repository, '_layers')
-    const layers = linksOf(name)
-    const revisions = new LinkedBlobStore(driver, content, name, '_manifests/revisions')
+    const layers = this.#layers(name)
+    const revisions = this.#revisions(name)
+    const linksOf = (repository: RepositoryName): LinkedBlobStore => this.#layers(repository)
     const tags = new RepositoryTags(driver, name)
     const referrers = new RepositoryReferrers({ name, driver, contents, revisions, tags })
     const manifests = new RepositoryManifests({ name, driver, contents, revisions, layers, tags, referrers, validation: this.#validation })
@@ -54,5 +60,33 @@ export class StorageNamespace implements Namespace {
 
   async repositories (page: PageRequest): Promise<Page<RepositoryName>> {
     return await listRepositories(this.#driver, page)
+  }
+
+  #layers (name: RepositoryName): LinkedBlobStore {
+    const content = this.#content
+    return new LinkedBlobStore({
+      driver: this.#driver,
+      name,
+      set: '_layers',
+      content,
+      descriptors: this.#descriptors,
+      describe: canonical => content.stat(canonical)
+    })
+  }
+
+  #revisions (name: RepositoryName): LinkedBlobStore {
+    const driver = this.#driver
+    return new LinkedBlobStore({
+      driver,
+      name,
+      set: '_manifests/revisions',
+      content: this.#content,
+      descriptors: this.#descriptors,
+      describe: async digest => {
+        const content = await this.#manifests.get(digest)
+        if (content === undefined) return undefined
+        return { mediaType: await pushedMediaType(driver, name, digest, content), digest, size: content.bytes.length }
+      }
+    })
   }
 }

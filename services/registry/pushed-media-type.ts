@@ -15,11 +15,15 @@ export async function pushedMediaType (driver: StorageDriver, name: RepositoryNa
   return kept === undefined ? mediaType : kept.toString('latin1')
 }
 
-/** Keeps the media type where the bytes do not tell it, and forgets what an earlier push of the same bytes kept. */
-export async function keepMediaType (driver: StorageDriver, name: RepositoryName, digest: Digest, { bytes, mediaType }: { bytes: Uint8Array, mediaType: string }): Promise<void> {
+/**
+ * Keeps the media type where the bytes do not tell it, and forgets what an earlier push of the same bytes kept. False
+ * where it may be another one than before.
+ */
+export async function keepMediaType (driver: StorageDriver, name: RepositoryName, digest: Digest, { bytes, mediaType }: { bytes: Uint8Array, mediaType: string }): Promise<boolean> {
   const inferred = inferMediaType(bytes)
   if (inferred.mediaType !== mediaType) await driver.write(mediaTypePath(name, digest), Buffer.from(mediaType, 'latin1'))
   else if (!inferred.certain) await forgetMediaType(driver, name, digest)
+  return inferred.certain && inferred.mediaType === mediaType
 }
 
 export async function forgetMediaType (driver: StorageDriver, name: RepositoryName, digest: Digest): Promise<void> {

@@ -17,11 +17,11 @@ export const STRICT: ReferenceValidation = { disabled: false, platforms: 'all', 
 
 export interface ReferenceCheckParts {
   readonly validation: ReferenceValidation
-  readonly layers: BlobStatter
-  readonly revisions: BlobStatter
+  readonly layers: Pick<BlobStatter, 'verify'>
+  readonly revisions: Pick<BlobStatter, 'verify'>
 }
 
-/** Checks that what a manifest refers to is in its repository. */
+/** Checks that what a manifest refers to is in its repository: in storage, whatever is remembered, because the manifest is acknowledged for it. */
 export class ReferenceCheck {
   readonly #parts: ReferenceCheckParts
 
@@ -55,11 +55,11 @@ export class ReferenceCheck {
   }
 
   /** Size of a blob of the repository, if it is there. */
-  readonly #blob = async (digest: Digest): Promise<number | undefined> => (await this.#parts.layers.stat(digest))?.size
+  readonly #blob = async (digest: Digest): Promise<number | undefined> => (await this.#parts.layers.verify(digest))?.size
 
   /** build caches list layers in an index, so an entry may be a blob as well as a manifest. */
   readonly #child = async (digest: Digest): Promise<number | undefined> => {
-    return (await this.#parts.revisions.stat(digest))?.size ?? await this.#blob(digest)
+    return (await this.#parts.revisions.verify(digest))?.size ?? await this.#blob(digest)
   }
 
   #isRequired ({ platform }: ManifestChild): boolean {

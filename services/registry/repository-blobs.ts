@@ -8,7 +8,7 @@ import type { BlobHolders } from './blob-holders.js'
 import { BLOB_MEDIA_TYPE } from './blob-store.js'
 import type { GlobalBlobStore } from './blob-store.js'
 import type { LinkedBlobStore } from './linked-blob-store.js'
-import type { BlobStore, Descriptor } from './types.js'
+import type { BlobStore, Descriptor, Eventually } from './types.js'
 
 export interface RepositoryBlobsParts {
   readonly name: RepositoryName
@@ -28,23 +28,29 @@ export class RepositoryBlobs implements BlobStore {
     this.#parts = parts
   }
 
-  async stat (digest: Digest): Promise<Descriptor> {
-    const descriptor = await this.#parts.links.stat(digest)
-    if (descriptor === undefined) throw unknown(digest)
-    return descriptor
+  stat (digest: Digest): Eventually<Descriptor> {
+    const found = this.#parts.links.stat(digest)
+    return found instanceof Promise ? found.then(descriptor => known(descriptor, digest)) : known(found, digest)
   }
 
   async open (descriptor: Descriptor, range?: ByteRange): Promise<Readable> {
     const stream = await this.#parts.content.open(descriptor.digest, range)
-    if (stream === undefined) throw unknown(descriptor.digest)
-    return stream
+    if (stream !== undefined) return stream
+    // Somebody else took the content out of storage: what is remembered of it is wrong.
+    await this.#parts.links.forget(descriptor.digest)
+    throw unknown(descriptor.digest)
   }
 
   async mount (digest: Digest, from: RepositoryName): Promise<Descriptor | null> {
-    const descriptor = await this.#parts.linksOf(from).stat(digest)
+    const { name, links, linksOf, holders } = this.#parts
+    // The client will not send what it is told is here.
+    const descriptor = await linksOf(from).verify(digest)
     if (descriptor === undefined) return null
-    await this.#parts.links.link(digest, descriptor.digest)
-    this.#parts.holders.note(digest, this.#parts.name)
+    await links.remember(digest, descriptor.digest, async () => {
+      await links.link(digest, descriptor.digest)
+      return descriptor
+    })
+    holders.note(digest, name)
     return descriptor
   }
 
@@ -54,7 +60,7 @@ export class RepositoryBlobs implements BlobStore {
 
   async delete (digest: Digest): Promise<void> {
     // a link whose content is gone shows nothing, so there is nothing to delete; but it goes all the same.
-    const descriptor = await this.#parts.links.stat(digest)
+    const descriptor = await this.#parts.links.verify(digest)
     const unlinked = await this.#parts.links.unlink(digest)
     if (descriptor === undefined || unlinked === undefined) throw unknown(digest)
   }
@@ -80,14 +86,23 @@ export class RepositoryBlobs implements BlobStore {
     const { canonical, size, path } = await session.verify(digest)
     // The link comes first: without content it shows nothing, and the move is then the one step that publishes.
     // If either fails the session still holds every acknowledged byte, and the client may repeat its PUT.
-    const isHere = await content.holds(canonical, size)
-    await links.link(digest, canonical)
-    if (!isHere) await content.adopt(path, canonical, size)
+    const publish = async (): Promise<Descriptor> => {
+      const isHere = await content.holds(canonical, size)
+      await links.link(digest, canonical)
+      if (!isHere) await content.adopt(path, canonical, size)
+      return { mediaType: BLOB_MEDIA_TYPE, digest: canonical, size }
+    }
+    const descriptor = await links.remember(digest, canonical, async () => await content.remember(canonical, publish))
     holders.note(digest, name)
     // The blob is there. Leftovers of its session are for the purge, not a reason to tell the client otherwise.
     await session.discard().catch(() => {})
-    return { mediaType: BLOB_MEDIA_TYPE, digest: canonical, size }
+    return descriptor
   }
+}
+
+function known (descriptor: Descriptor | undefined, digest: Digest): Descriptor {
+  if (descriptor === undefined) throw unknown(digest)
+  return descriptor
 }
 
 function unknown (digest: Digest): OciError {

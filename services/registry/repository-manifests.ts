@@ -8,7 +8,7 @@ import type { LinkedBlobStore } from './linked-blob-store.js'
 import { parseManifest } from './manifest-content.js'
 import type { ManifestContent } from './manifest-content.js'
 import type { ManifestContents } from './manifest-contents.js'
-import { forgetMediaType, keepMediaType, pushedMediaType } from './pushed-media-type.js'
+import { forgetMediaType, keepMediaType } from './pushed-media-type.js'
 import { ReferenceCheck } from './reference-check.js'
 import type { ReferenceValidation } from './reference-check.js'
 import type { RepositoryReferrers } from './repository-referrers.js'
@@ -19,7 +19,7 @@ export interface RepositoryManifestsParts {
   readonly driver: StorageDriver
   readonly contents: ManifestContents
   readonly revisions: LinkedBlobStore
-  readonly layers: BlobStatter
+  readonly layers: Pick<BlobStatter, 'verify'>
   readonly validation: ReferenceValidation
   readonly tags: TagStore
   readonly referrers: RepositoryReferrers
@@ -37,10 +37,16 @@ export class RepositoryManifests implements ManifestStore {
 
   async get (reference: Reference): Promise<StoredManifest> {
     const digest = await this.#digestOf(reference)
-    const canonical = await this.#parts.revisions.canonical(digest)
-    const content = canonical === undefined ? undefined : await this.#parts.contents.get(canonical)
-    if (canonical === undefined || content === undefined) throw this.#unknown(reference)
-    const mediaType = await pushedMediaType(this.#parts.driver, this.#parts.name, canonical, content)
+    const { revisions, contents } = this.#parts
+    const found = await revisions.stat(digest)
+    if (found === undefined) throw this.#unknown(reference)
+    const { mediaType, digest: canonical } = found
+    const content = await contents.get(canonical)
+    if (content === undefined) {
+      // Somebody else took the content out of storage: what is remembered of it is wrong.
+      await revisions.forget(digest, canonical)
+      throw this.#unknown(reference)
+    }
     return { descriptor: { mediaType, digest, size: content.bytes.length }, bytes: content.bytes }
   }
 
@@ -84,11 +90,18 @@ export class RepositoryManifests implements ManifestStore {
 
   async #store (bytes: Buffer, content: ManifestContent, digest: Digest, canonical: Digest): Promise<void> {
     const { name, driver, contents, revisions, referrers } = this.#parts
-    await contents.put(canonical, bytes)
-    await keepMediaType(driver, name, canonical, { bytes, mediaType: content.mediaType })
-    // Listed before it is linked: the list passes over what is not linked, and a linked one is never missing from it.
-    if (content.subject !== undefined) await referrers.add(content.subject, canonical)
-    await revisions.link(digest, canonical)
+    const { mediaType } = content
+    let isCertain = true
+    await revisions.remember(digest, canonical, async () => {
+      await contents.put(canonical, bytes)
+      isCertain = await keepMediaType(driver, name, canonical, { bytes, mediaType })
+      // Listed before it is linked: the list passes over what is not linked, and a linked one is never missing from it.
+      if (content.subject !== undefined) await referrers.add(content.subject, canonical)
+      await revisions.link(digest, canonical)
+      return { mediaType, digest: canonical, size: bytes.length }
+    })
+    // pushed again as something else, it is that everywhere.
+    if (!isCertain) await revisions.clear(canonical)
   }
 
   #unknown (reference: Reference): OciError {

@@ -16,13 +16,15 @@ export interface ReferrerDescriptor extends Descriptor {
   readonly annotations?: Readonly<Record<string, string>>
 }
 
-/**
- * Answers whether content is here and where. The seam for a descriptor cache: a cached statter has this shape and asks
- * another one on a miss; `clear` is called on every delete.
- */
+/** A value that is here, or will be. Who has it answers at once, and costs no promise. */
+export type Eventually<T> = T | Promise<T>
+
+/** Answers whether content is here and where. */
 export interface BlobStatter {
-  stat (digest: Digest): Promise<Descriptor | undefined>
-  clear (digest: Digest): Promise<void>
+  /** May be remembered: at once, then. What was deleted through this registry is never remembered. */
+  stat (digest: Digest): Eventually<Descriptor | undefined>
+  /** What storage says now, for what is acknowledged because of it. */
+  verify (digest: Digest): Promise<Descriptor | undefined>
 }
 
 /** Part of a sorted list: at most `limit` entries, all after `last`, which need not exist. */
@@ -45,7 +47,7 @@ export interface Repository {
 
 export interface BlobStore {
   /** @throws {OciError} BLOB_UNKNOWN when the digest is not linked in this repository (R-040, R-052). */
-  stat (digest: Digest): Promise<Descriptor>
+  stat (digest: Digest): Eventually<Descriptor>
   /** The bytes of a descriptor that `stat` returned. @throws {OciError} BLOB_UNKNOWN */
   open (descriptor: Descriptor, range?: ByteRange): Promise<Readable>
   /** Links a blob of another repository; null when it is not there: the caller starts an upload instead. */

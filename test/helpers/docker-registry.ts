@@ -13,12 +13,15 @@ export interface DockerRegistry {
   stop (): Promise<void>
 }
 
-/** Starts `docker-registry` on a free port with its data in `rootdirectory`; deletes are allowed, `http` is added. Killed with the test. */
-export async function startDockerRegistry (t: Test, directory: string, rootdirectory: string, http: Record<string, unknown> = {}): Promise<DockerRegistry> {
+/** Parts of its configuration that are added to the usual ones. */
+export interface DockerRegistryConfig { readonly cache?: object, readonly redis?: object }
+
+/** Starts `docker-registry` on a free port with its data in `rootdirectory`; deletes are allowed, `http` and `more` are added. Killed with the test. */
+export async function startDockerRegistry (t: Test, directory: string, rootdirectory: string, http: Record<string, unknown> = {}, { cache, ...more }: DockerRegistryConfig = {}): Promise<DockerRegistry> {
   const host = `127.0.0.1:${await freePort()}`
   const configFile = join(directory, 'docker-registry.yml')
   // JSON is YAML.
-  await writeFile(configFile, JSON.stringify({ version: 0.1, log: { level: 'info' }, storage: { filesystem: { rootdirectory }, delete: { enabled: true } }, http: { ...http, addr: host } }))
+  await writeFile(configFile, JSON.stringify({ version: 0.1, log: { level: 'info' }, storage: { filesystem: { rootdirectory }, delete: { enabled: true }, ...(cache === undefined ? {} : { cache }) }, ...more, http: { ...http, addr: host } }))
   const child = spawn('docker-registry', ['serve', configFile], { stdio: ['ignore', 'ignore', 'pipe'] })
   const ended = once(child, 'exit')
   const stop = async (): Promise<void> => {
@@ -37,7 +40,8 @@ export async function startDockerRegistry (t: Test, directory: string, rootdirec
   return { url: `http://${host}`, host, configFile, stop }
 }
 
-async function freePort (): Promise<number> {
+/** A port nobody listens on. */
+export async function freePort (): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address()

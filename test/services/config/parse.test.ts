@@ -133,10 +133,10 @@ t.test('what is not built yet and would be missed is refused; what nobody would 
   t.same(configWarnings(parseConfig({
     storage: { inmemory: {}, cache: { layerinfo: 'redis' } }, health: { storagedriver: { enabled: true } }, http: { debug: { addr: ':5001' } }, loglevel: 'info', reporting: { bugsnag: {} }
   })), [
-    'storage.cache: is not supported yet and has no effect',
     'health.storagedriver: is not supported yet and has no effect',
     'http.debug: is not supported yet and has no effect',
     'reporting: was removed in registry 3 and has no effect',
+    'storage.cache.layerinfo: is the old name of storage.cache.blobdescriptor',
     'loglevel: is the old name of log.level'
   ])
 })

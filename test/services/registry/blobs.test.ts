@@ -2,6 +2,8 @@ import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import t from 'tap'
 import type { Test } from 'tap'
+import { Descriptors } from '../../../services/cache/descriptors.js'
+import { MemoryCache } from '../../../services/cache/memory.js'
 import { hexOf, parseRepositoryName } from '../../../services/reference/reference.js'
 import type { Digest } from '../../../services/reference/reference.js'
 import { GlobalBlobStore } from '../../../services/registry/blob-store.js'
@@ -12,6 +14,7 @@ import type { BlobStore, Descriptor } from '../../../services/registry/types.js'
 import type { StorageDriver } from '../../../services/storage/driver.js'
 import { FilesystemDriver } from '../../../services/storage/filesystem.js'
 import { MemoryDriver } from '../../../services/storage/memory.js'
+import { alone } from '../../../services/workers/workers.js'
 import { UploadSessions } from '../../../services/uploads/sessions.js'
 import { image, sha256, sha512 } from '../../helpers/images.js'
 
@@ -110,7 +113,7 @@ t.test('the empty blob can be pushed and read (R-051, R-111)', async t => {
 t.test('a blob is seen only through the repository it was pushed into (R-040, R-254)', async t => {
   const { a, b } = registry()
   const descriptor = await push(a)
-  await t.rejects(b.stat(DIGEST), { ...unknown, detail: DIGEST })
+  await t.rejects(async () => await b.stat(DIGEST), { ...unknown, detail: DIGEST })
   await t.rejects(b.delete(DIGEST), unknown)
   t.equal((await a.stat(DIGEST)).size, descriptor.size, 'a stranger\'s delete changes nothing')
 })
@@ -121,7 +124,7 @@ t.test('a manifest is no blob of its repository, and a blob is no manifest (R-04
   const manifest = image()
   for (const { bytes } of manifest.blobs) await push(blobs, bytes.toString())
   await manifests.put(manifest.bytes, { mediaType: manifest.mediaType, reference: { digest: manifest.digest } })
-  await t.rejects(blobs.stat(manifest.digest), unknown)
+  await t.rejects(async () => await blobs.stat(manifest.digest), unknown)
   await t.rejects(manifests.get({ digest: manifest.blobs[0]?.digest ?? DIGEST }), { code: 'MANIFEST_UNKNOWN' })
 })
 
@@ -129,8 +132,8 @@ t.test('content of another digest is not published, and its session is over (R-1
   const { driver, a } = registry()
   const id = await uploaded(a)
   await t.rejects(commit(a, id, sha256('other')), { code: 'DIGEST_INVALID' })
-  await t.rejects(a.stat(sha256('other')), unknown)
-  await t.rejects(a.stat(DIGEST), unknown)
+  await t.rejects(async () => await a.stat(sha256('other')), unknown)
+  await t.rejects(async () => await a.stat(DIGEST), unknown)
   await t.rejects(a.resumeUpload(id, never()), { code: 'BLOB_UPLOAD_UNKNOWN' })
   t.same(await files(driver), [])
 })
@@ -191,7 +194,7 @@ t.test('a mounted blob is the target\'s own (R-127, R-136)', async t => {
   const descriptor = await push(a)
   t.same(await b.mount(DIGEST, A), descriptor)
   await a.delete(DIGEST)
-  await t.rejects(a.stat(DIGEST), unknown)
+  await t.rejects(async () => await a.stat(DIGEST), unknown)
   t.equal(await content(b, DIGEST), TEXT)
 })
 
@@ -234,7 +237,7 @@ t.test('a deleted blob is unknown at once, deletes once, and can be pushed again
   await push(a)
   for (let round = 0; round < 3; round++) {
     await a.delete(DIGEST)
-    await t.rejects(a.stat(DIGEST), unknown)
+    await t.rejects(async () => await a.stat(DIGEST), unknown)
     await t.rejects(a.delete(DIGEST), unknown)
     await push(a)
     t.equal(await content(a, DIGEST), TEXT)
@@ -255,7 +258,7 @@ t.test('a sha512 address lives as long as the canonical one, whichever is delete
     await push(a, TEXT, ALIAS)
     await a.delete(deleted)
     for (const digest of [DIGEST, ALIAS]) {
-      await t.rejects(a.stat(digest), unknown)
+      await t.rejects(async () => await a.stat(digest), unknown)
       await t.rejects(a.delete(digest), unknown)
     }
   }
@@ -264,14 +267,14 @@ t.test('a sha512 address lives as long as the canonical one, whichever is delete
 t.test('a blob pushed by sha256 is not known by its sha512', async t => {
   const { a } = registry()
   await push(a)
-  await t.rejects(a.stat(ALIAS), unknown)
+  await t.rejects(async () => await a.stat(ALIAS), unknown)
 })
 
 t.test('a link whose content is gone is unknown (R-052)', async t => {
   const { driver, a } = registry()
   const descriptor = await push(a)
   await driver.delete(blobPath(DIGEST))
-  await t.rejects(a.stat(DIGEST), unknown)
+  await t.rejects(async () => await a.stat(DIGEST), unknown)
   await t.rejects(a.open(descriptor), unknown)
   await t.rejects(a.delete(DIGEST), unknown)
 })
@@ -291,7 +294,7 @@ t.test('a broken link is none', async t => {
     await push(a)
     await driver.write(linkPath(A, '_layers', DIGEST), Buffer.from(text))
     t.equal(await readLink(driver, linkPath(A, '_layers', DIGEST)).catch(String), undefined, JSON.stringify(text.slice(0, 80)))
-    await t.rejects(a.stat(DIGEST), unknown)
+    await t.rejects(async () => await a.stat(DIGEST), unknown)
     t.equal(await b.mount(DIGEST, A).catch(String), null)
     await push(a)
     t.equal(await content(a, DIGEST).catch(String), TEXT, 'a push mends it')
@@ -302,17 +305,20 @@ t.test('a broken alias does not hurt the canonical link', async t => {
   const { driver, a } = registry()
   await push(a, TEXT, ALIAS)
   await driver.write(linkPath(A, '_layers', ALIAS), Buffer.from(''))
-  await t.rejects(a.stat(ALIAS), unknown)
+  await t.rejects(async () => await a.stat(ALIAS), unknown)
   t.equal(await content(a, DIGEST), TEXT)
 })
 
-t.test('a delete tells the store behind the links', async t => {
+t.test('a delete is told to every process under each digest, also when there was nothing to delete', async t => {
   const { driver, a } = registry()
   await push(a, TEXT, ALIAS)
-  const cleared: Digest[] = []
-  const store = new GlobalBlobStore(driver)
-  const links = new LinkedBlobStore(driver, { stat: async digest => await store.stat(digest), clear: async digest => { cleared.push(digest) } }, A, '_layers')
+  const told: unknown[] = []
+  const workers = { ...alone(), count: 2, broadcast: async (_topic: string, message: unknown) => { told.push(message); return [] } }
+  const content = new GlobalBlobStore(driver)
+  const descriptors = new Descriptors({ cache: new MemoryCache(10), workers })
+  const links = new LinkedBlobStore({ driver, name: A, set: '_layers', content, descriptors, describe: digest => content.stat(digest) })
   t.equal(await links.unlink(ALIAS), DIGEST)
   t.equal(await links.unlink(ALIAS), undefined)
-  t.same(cleared, [DIGEST])
+  const scope = { name: A, set: '_layers' }
+  t.same(told, [{ scope, digests: [DIGEST, ALIAS] }, { scope, digests: [ALIAS] }])
 })
