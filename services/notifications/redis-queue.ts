@@ -124,7 +124,10 @@ export class RedisQueue implements EventQueue {
   }
 
   async #head (): Promise<QueuedEvent | undefined> {
-    if (!await this.#hold()) return undefined
+    if (!await this.#hold()) {
+      this.#length = Number(await this.#call('XLEN', this.#key))
+      return undefined
+    }
     while (this.#ahead.length === 0 && await this.#read() > 0);
     return this.#ahead[0]
   }
