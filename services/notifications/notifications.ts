@@ -36,6 +36,7 @@ export class Notifications {
   /** In the process that leads. */
   #endpoints: Promise<readonly Endpoint[]> | undefined
   #open: readonly Endpoint[] = []
+  #isReady = false
   #isClosed = false
 
   constructor (options: NotificationsOptions) {
@@ -57,6 +58,7 @@ export class Notifications {
   /** Resolves when this process is ready to take events in. */
   async opened (): Promise<void> {
     await this.#endpoints
+    this.#isReady = true
   }
 
   /** Resolves when the event is in every queue. Never rejects. */
@@ -90,8 +92,8 @@ export class Notifications {
 
   #lead (): void {
     this.#endpoints = this.#openAll()
-    // At the start that is one of the reasons not to start; later on there is nobody else to tell.
-    this.#endpoints.catch((error: unknown) => { this.#options.log.error({ err: error }, 'notifications: the queues cannot be opened; nobody is told of events') })
+    // At the start that is a reason not to start; later on there is nobody else to tell.
+    this.#endpoints.catch((error: unknown) => { if (this.#isReady) this.#options.log.error({ err: error }, 'notifications: the queues cannot be opened; nobody is told of events') })
   }
 
   async #openAll (): Promise<readonly Endpoint[]> {
