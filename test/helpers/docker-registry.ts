@@ -14,7 +14,7 @@ export interface DockerRegistry {
 }
 
 /** Parts of its configuration that are added to the usual ones. */
-export interface DockerRegistryConfig { readonly cache?: object, readonly redis?: object }
+export interface DockerRegistryConfig { readonly cache?: object, readonly redis?: object, readonly notifications?: object }
 
 /** Starts `docker-registry` on a free port with its data in `rootdirectory`; deletes are allowed, `http` and `more` are added. Killed with the test. */
 export async function startDockerRegistry (t: Test, directory: string, rootdirectory: string, http: Record<string, unknown> = {}, { cache, ...more }: DockerRegistryConfig = {}): Promise<DockerRegistry> {
