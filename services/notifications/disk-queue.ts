@@ -1,4 +1,5 @@
 import type { FileHandle } from 'node:fs/promises'
+import { Appends } from './appends.js'
 import type { Log } from '../log/log.js'
 import { AcknowledgedFile, createSegment, findJournal, readSegment, removeSegment } from './journal-files.js'
 import type { Segment } from './journal-files.js'
@@ -17,8 +18,6 @@ export interface DiskQueueOptions {
   readonly log: Log
 }
 
-interface Waiting { readonly events: readonly Serialized[], readonly resolve: () => void }
-
 const SEGMENT_BYTES = 4 * 1024 * 1024
 /** How much is read at a time, and how many events wait in memory at most. */
 const READ_BYTES = 256 * 1024
@@ -34,14 +33,13 @@ export class DiskQueue implements EventQueue {
   readonly #wakeup = new Wakeup()
   readonly #acknowledged: AcknowledgedFile
   readonly #segments: Segment[]
+  readonly #appends: Appends
   #head: number
   #tail: number
   #dropped = 0
   /** Read ahead of the head, oldest first. */
   #ahead: QueuedEvent[] = []
   #reading: { segment: Segment | undefined, position: number } = { segment: undefined, position: 0 }
-  #waiting: Waiting[] = []
-  #writing: Promise<void> | undefined
   #file: FileHandle | undefined
   #syncing: NodeJS.Timeout | undefined
   #isFailing = false
@@ -58,6 +56,7 @@ export class DiskQueue implements EventQueue {
     this.#head = head
     this.#tail = tail
     this.#acknowledged = acknowledged
+    this.#appends = new Appends(options.limits.events, async () => await this.#write())
   }
 
   get pending (): number {
@@ -65,16 +64,11 @@ export class DiskQueue implements EventQueue {
   }
 
   get dropped (): number {
-    return this.#dropped
+    return this.#dropped + this.#appends.dropped
   }
 
   async append (events: readonly Serialized[]): Promise<void> {
-    await new Promise<void>(resolve => {
-      this.#waiting.push({ events, resolve })
-      // A disk that hangs must not fill the memory.
-      if (this.#waiting.length > this.#options.limits.events) this.#forget(this.#waiting.shift())
-      this.#writing ??= this.#write().finally(() => { this.#writing = undefined })
-    })
+    await this.#appends.add(events)
   }
 
   async next (signal: AbortSignal): Promise<QueuedEvent | undefined> {
@@ -93,7 +87,7 @@ export class DiskQueue implements EventQueue {
   }
 
   async close (): Promise<void> {
-    await this.#writing
+    await this.#appends.settled()
     clearTimeout(this.#syncing)
     if (this.#options.fsync !== 'never') await this.#file?.datasync().catch(() => {})
     await this.#file?.close()
@@ -102,16 +96,14 @@ export class DiskQueue implements EventQueue {
   }
 
   /** Everything that waits goes to the disk in one write, while more comes in. */
-  async #write (): Promise<void> {
-    while (this.#waiting.length > 0) {
-      const waiting = this.#waiting
-      this.#waiting = []
-      const events = waiting.flatMap(({ events }) => events)
-      await this.#writeEvents(events).then(() => { this.#isFailing = false }, error => { this.#lose(events.length, error) })
-      await this.#makeRoom()
-      for (const { resolve } of waiting) resolve()
-      this.#wakeup.wake()
-    }
+  async #write (): Promise<true> {
+    const appends = this.#appends.takeAll()
+    const events = appends.flatMap(({ events }) => events)
+    await this.#writeEvents(events).then(() => { this.#isFailing = false }, error => { this.#lose(events.length, error) })
+    await this.#makeRoom()
+    for (const { written } of appends) written()
+    this.#wakeup.wake()
+    return true
   }
 
   async #writeEvents (events: readonly Serialized[]): Promise<void> {
@@ -166,11 +158,6 @@ export class DiskQueue implements EventQueue {
     this.#dropped += count
     if (!this.#isFailing) this.#options.log.error({ err: error, directory: this.#options.directory }, 'events cannot be written to their journal and are lost')
     this.#isFailing = true
-  }
-
-  #forget (waiting: Waiting | undefined): void {
-    this.#dropped += waiting?.events.length ?? 0
-    waiting?.resolve()
   }
 
   /** The oldest have to go when there are too many. */

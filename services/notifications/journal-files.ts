@@ -91,7 +91,7 @@ export class AcknowledgedFile {
 
   set (index: number): void {
     this.#index = index
-    this.#writing ??= this.#write().finally(() => { this.#writing = undefined })
+    if (index !== this.#written) this.#writing ??= this.#write()
   }
 
   /** Writes what is outstanding. Failing that, events are delivered once more after the next start. */
@@ -107,5 +107,6 @@ export class AcknowledgedFile {
       await this.#file.write(formatAcknowledged(index), 0).catch(() => {})
       this.#written = index
     }
+    this.#writing = undefined
   }
 }

@@ -6,9 +6,11 @@ export class MemoryQueue implements EventQueue {
   readonly isDurable = false
   readonly #limits: QueueLimits
   readonly #wakeup = new Wakeup()
-  /** By position: a Map keeps the order of insertion, and its oldest entry goes without moving the others. */
-  readonly #entries = new Map<number, Serialized>()
-  #tail = 0
+  /** Those in front of the head are gone; from time to time they are cut off. */
+  #entries: Array<Serialized | undefined> = []
+  #head = 0
+  /** Position of the first entry. */
+  #first = 0
   #bytes = 0
   #dropped = 0
 
@@ -17,7 +19,7 @@ export class MemoryQueue implements EventQueue {
   }
 
   get pending (): number {
-    return this.#entries.size
+    return this.#entries.length - this.#head
   }
 
   get dropped (): number {
@@ -26,11 +28,11 @@ export class MemoryQueue implements EventQueue {
 
   async append (events: readonly Serialized[]): Promise<void> {
     for (const event of events) {
-      this.#entries.set(this.#tail++, event)
+      this.#entries.push(event)
       this.#bytes += event.json.length
     }
-    while (this.#entries.size > this.#limits.events || (this.#bytes > this.#limits.bytes && this.#entries.size > 1)) {
-      this.#remove(this.#oldest() ?? 0)
+    while (this.pending > this.#limits.events || (this.#bytes > this.#limits.bytes && this.pending > 1)) {
+      this.#removeOldest()
       this.#dropped++
     }
     this.#wakeup.wake()
@@ -38,26 +40,25 @@ export class MemoryQueue implements EventQueue {
 
   async next (signal: AbortSignal): Promise<QueuedEvent | undefined> {
     while (!signal.aborted) {
-      const position = this.#oldest()
-      const entry = position === undefined ? undefined : this.#entries.get(position)
-      if (position !== undefined && entry !== undefined) return { event: entry.event, position }
+      const entry = this.#entries[this.#head]
+      if (entry !== undefined) return { event: entry.event, position: this.#first + this.#head }
       await this.#wakeup.wait(signal)
     }
     return undefined
   }
 
   async acknowledge ({ position }: QueuedEvent): Promise<void> {
-    this.#remove(Number(position))
+    if (position === this.#first + this.#head) this.#removeOldest()
   }
 
   async close (): Promise<void> {}
 
-  #oldest (): number | undefined {
-    return this.#entries.keys().next().value
-  }
-
-  #remove (position: number): void {
-    this.#bytes -= this.#entries.get(position)?.json.length ?? 0
-    this.#entries.delete(position)
+  #removeOldest (): void {
+    this.#bytes -= this.#entries[this.#head]?.json.length ?? 0
+    this.#entries[this.#head++] = undefined
+    if (this.#head < 1024 || this.#head * 2 < this.#entries.length) return
+    this.#entries = this.#entries.slice(this.#head)
+    this.#first += this.#head
+    this.#head = 0
   }
 }

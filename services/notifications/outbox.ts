@@ -38,7 +38,7 @@ export class Outbox {
     await new Promise<void>(resolve => {
       this.#waiting.push({ event, taken: resolve })
       if (this.#waiting.length > this.#options.limit) this.#dropOldest()
-      this.#sending ??= this.#send().finally(() => { this.#sending = undefined })
+      this.#sending ??= this.#send()
     })
   }
 
@@ -70,6 +70,8 @@ export class Outbox {
       this.#waiting = this.#waiting.filter(waiting => !taken.has(waiting))
       for (const waiting of batch) waiting.taken()
     }
+    // In the same turn in which nothing was left: what comes next begins anew.
+    this.#sending = undefined
   }
 
   #dropOldest (): void {

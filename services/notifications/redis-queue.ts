@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { Appends } from './appends.js'
 import type { Clock } from './delivery.js'
 import type { RegistryEvent } from './event.js'
 import type { Log } from '../log/log.js'
@@ -20,7 +21,6 @@ export interface RedisQueueOptions {
   readonly log: Log
 }
 
-interface Waiting { readonly events: readonly Serialized[], readonly resolve: () => void }
 type StreamEntry = [id: string, fields: string[] | null]
 
 const GROUP = 'oci-registry'
@@ -40,10 +40,9 @@ export class RedisQueue implements EventQueue {
   readonly #options: RedisQueueOptions
   readonly #key: string
   readonly #lease: RedisLease
+  readonly #appends: Appends
   readonly #wakeup = new Wakeup()
   readonly #stop = new AbortController()
-  #waiting: Waiting[] = []
-  #writing: Promise<void> | undefined
   #ahead: QueuedEvent[] = []
   /** Where to read on: first what an earlier holder of the lease left, then (`>`) what nobody has read. */
   #after = '0'
@@ -56,23 +55,20 @@ export class RedisQueue implements EventQueue {
     // The braces keep both keys on one node of a cluster.
     this.#key = `oci-registry:notifications:{${options.name}}`
     this.#lease = new RedisLease({ redis: options.redis, key: `${this.#key}:lease`, holder: randomUUID(), clock: options.clock })
+    this.#appends = new Appends(options.limits.events, async () => await this.#write())
     void this.#keepLease()
   }
 
   get pending (): number {
-    return this.#length + this.#waiting.reduce((sum, { events }) => sum + events.length, 0)
+    return this.#length + this.#appends.pending
   }
 
   get dropped (): number {
-    return this.#dropped
+    return this.#dropped + this.#appends.dropped
   }
 
   async append (events: readonly Serialized[]): Promise<void> {
-    await new Promise<void>(resolve => {
-      this.#waiting.push({ events, resolve })
-      if (this.#waiting.length > this.#options.limits.events) this.#forget(this.#waiting.shift())
-      this.#writing ??= this.#write().finally(() => { this.#writing = undefined })
-    })
+    await this.#appends.add(events)
   }
 
   async next (signal: AbortSignal): Promise<QueuedEvent | undefined> {
@@ -96,24 +92,19 @@ export class RedisQueue implements EventQueue {
   /** What Redis could not be given is lost, unless it comes back in time. */
   async close (): Promise<void> {
     this.#stop.abort()
-    await this.#writing
+    await this.#appends.settled()
     await this.#lease.release()
   }
 
-  async #write (): Promise<void> {
-    while (this.#waiting.length > 0) {
-      const [first] = this.#waiting
-      if (first === undefined) return
-      if (await this.#tried(async () => await this.#add(first.events)) === true) {
-        // Unless it had to make room meanwhile.
-        if (this.#waiting[0] === first) this.#waiting.shift()
-        first.resolve()
-        this.#wakeup.wake()
-        continue
-      }
-      if (this.#stop.signal.aborted) return
-      await this.#options.clock.sleep(RETRY_MS, this.#stop.signal)
+  async #write (): Promise<boolean> {
+    const { first } = this.#appends
+    if (first !== undefined && await this.#tried(async () => await this.#add(first.events)) === true) {
+      this.#appends.done(first)
+      this.#wakeup.wake()
+      return true
     }
+    if (!this.#stop.signal.aborted) await this.#options.clock.sleep(RETRY_MS, this.#stop.signal)
+    return !this.#stop.signal.aborted
   }
 
   async #add (events: readonly Serialized[]): Promise<true> {
@@ -179,11 +170,6 @@ export class RedisQueue implements EventQueue {
       await this.#options.clock.sleep(RENEW_MS, signal)
       if (!signal.aborted && this.#lease.isHeld) await this.#tried(async () => await this.#hold())
     }
-  }
-
-  #forget (waiting: Waiting | undefined): void {
-    this.#dropped += waiting?.events.length ?? 0
-    waiting?.resolve()
   }
 
   async #call (command: string, ...args: Array<string | number>): Promise<unknown> {

@@ -1,6 +1,5 @@
 import { join } from 'node:path'
 import t from 'tap'
-import type { Test } from 'tap'
 import type { RegistryEvent } from '../../services/notifications/event.js'
 import { needs } from '../helpers/clients.js'
 import { startDockerRegistry } from '../helpers/docker-registry.js'
