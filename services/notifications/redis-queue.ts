@@ -93,6 +93,9 @@ export class RedisQueue implements EventQueue {
   async close (): Promise<void> {
     this.#stop.abort()
     await this.#appends.settled()
+    const { pending } = this.#appends
+    const { log, name } = this.#options
+    if (pending > 0) log.warn({ endpoint: name, pending }, `notifications: ${pending} events for ${name} could not be stored in redis and are lost`)
     await this.#lease.release()
   }
 
