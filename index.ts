@@ -1,5 +1,5 @@
 export { registry, registry as default } from './registry.js'
-export type { RegistryInstances, RegistryOptions } from './registry.js'
+export type { RegistryHandle, RegistryInstances, RegistryOptions } from './registry.js'
 export { OciError, OciErrors } from './services/errors/oci-error.js'
 export type { OciCode, OciErrorEntry, OciErrorOptions } from './services/errors/oci-error.js'
 export { ConfigError } from './services/errors/config-error.js'
@@ -9,3 +9,5 @@ export type { AccessController, AccessRecord, AccessRequest, Action, Authorize, 
 export type { Visibility } from './services/registry/types.js'
 export type { ByteRange, FileInfo, FileWriter, StorageDriver, WriteOptions } from './services/storage/driver.js'
 export type { RegistryConfig, RegistryConfigInput } from './schemas/config/index.js'
+export type { ActorRecord, EventAction, EventDescriptor, EventsByAction, EventTarget, RegistryEvent, RequestRecord, SourceRecord } from './services/notifications/event.js'
+export type { EventHandler, RegistryEvents } from './services/notifications/subscribers.js'

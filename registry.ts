@@ -9,6 +9,7 @@ import errorsPlugin from './plugins/errors.js'
 import garbageCollectionPlugin from './plugins/garbage-collection.js'
 import headersPlugin from './plugins/headers.js'
 import namespacePlugin from './plugins/namespace.js'
+import notificationsPlugin from './plugins/notifications.js'
 import redisPlugin from './plugins/redis.js'
 import repositoryPlugin from './plugins/repository.js'
 import routingPlugin from './plugins/routing.js'
@@ -25,6 +26,7 @@ import type { AccessController, Authorize } from './services/auth/access.js'
 import type { DebugVariables } from './services/debug/variables.js'
 import type { GarbageCollection } from './services/garbage/garbage-collection.js'
 import type { UploadPurge } from './services/maintenance/upload-purge.js'
+import type { RegistryEvents } from './services/notifications/subscribers.js'
 import type { RedisClient } from './services/redis/connection.js'
 import type { StorageDriver } from './services/storage/driver.js'
 import type { Scrub } from './services/verify/scrub.js'
@@ -50,6 +52,8 @@ export interface RegistryHandle {
   readonly verify: Pick<Scrub, 'runOnce'>
   /** `runOnce` collects garbage, out of turn. */
   readonly garbageCollection: Pick<GarbageCollection, 'runOnce'>
+  /** Tells of pushes, pulls, mounts and deletes, as they happen in this process. */
+  readonly events: RegistryEvents
 }
 
 /** The configuration, in the keys of `config.yml`. Fastify takes `prefix`, `logLevel` and `logSerializers` besides. */
@@ -83,6 +87,7 @@ async function registryPlugin (fastify: FastifyInstance, options: RegistryOption
   await fastify.register(garbageCollectionPlugin)
   await fastify.register(authPlugin, { accessController })
   await fastify.register(tokenServerPlugin)
+  await fastify.register(notificationsPlugin)
 
   // The API proper, in a scope of its own: parsers, hooks and error handler reach nothing but its routes.
   await fastify.register(async function api (scope) {
@@ -95,8 +100,8 @@ async function registryPlugin (fastify: FastifyInstance, options: RegistryOption
     await scope.register(routes)
   })
 
-  const { ociDebug: debug, ociUploadPurge: uploadPurge, ociVerify: verify, ociGarbageCollection: garbageCollection } = fastify
-  if (onReady !== undefined) fastify.addHook('onReady', async () => { onReady({ debug, uploadPurge, verify, garbageCollection }) })
+  const { ociDebug: debug, ociUploadPurge: uploadPurge, ociVerify: verify, ociGarbageCollection: garbageCollection, ociEvents: { subscribers: events } } = fastify
+  if (onReady !== undefined) fastify.addHook('onReady', async () => { onReady({ debug, uploadPurge, verify, garbageCollection, events }) })
 }
 
 /**

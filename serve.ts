@@ -13,6 +13,7 @@ import { loadConfig } from './services/config/load.js'
 import type { LoadedConfig } from './services/config/load.js'
 import { workerCount } from './services/config/workers.js'
 import { serverTls } from './services/http/tls.js'
+import { withStandaloneQueue } from './services/notifications/settings.js'
 import { createLogger } from './services/log/logger.js'
 import { Supervisor } from './services/workers/supervisor.js'
 import { joinAsWorker } from './services/workers/worker-process.js'
@@ -107,7 +108,7 @@ async function start ({ config, warnings }: LoadedConfig, { logger, workers, onA
   if (workers.id === 1) for (const warning of warnings) logger.warn(warning)
   let handle: RegistryHandle | undefined
   const app = buildServer({
-    ...config,
+    ...withStandaloneQueue(config),
     logger,
     instances: { workers },
     onReady: ready => { handle = ready },

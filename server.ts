@@ -36,7 +36,7 @@ export function buildServer ({ logger, tls, ...options }: ServerOptions): Fastif
     return503OnClosing: false,
     exposeHeadRoutes: false,
     logController: new OneLinePerRequest({ disableRequestLogging: options.log?.accesslog?.disabled ?? false }),
-    trustProxy: [...options.http?.trustedproxies ?? []],
+    ...trusting(options.http?.trustedproxies ?? []),
     routerOptions: { maxParamLength: 512 },
     // What the router cannot decode never reaches a route; it is answered like everything else.
     frameworkErrors: (error, request, reply) => { sendError(error, request, reply) }
@@ -74,6 +74,11 @@ function answerOptions (app: FastifyInstance, prefix: string, headers: Readonly<
       return reply.send()
     })
   }
+}
+
+/** Without a list Fastify does not look at what proxies say, and tells that it did not. */
+function trusting (proxies: readonly string[]): { trustProxy?: string[] } {
+  return proxies.length === 0 ? {} : { trustProxy: [...proxies] }
 }
 
 function noSuchPath (): OciError {

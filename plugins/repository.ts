@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { UploadQuery } from '../schemas/upload-routes.js'
 import { CATALOG_ACCESS, repositoryAccess } from '../services/auth/access.js'
@@ -35,41 +35,42 @@ declare module 'fastify' {
  * controller, on the decoded, validated name that storage will use too. Only then does the handler get a repository.
  */
 async function repositoryPlugin (fastify: FastifyInstance): Promise<void> {
-  const { ociAuth, ociNamespace } = fastify
+  const { ociAuth, ociNamespace, ociEvents } = fastify
   // The type is what handlers of repository routes see; Fastify wants the shape declared before there is a value.
   fastify.decorateRequest('oci', null as unknown as OciContext)
   fastify.decorateRequest('ociGrant', null)
   fastify.decorateRequest('ociRefusal', null)
 
   // In callback form: where the answer is known at once, as in an open registry, nothing is awaited.
-  fastify.addHook('preHandler', function enforceAccess (request, _reply, done) {
+  fastify.addHook('preHandler', function enforceAccess (request, reply, done) {
     const { ociAccess } = request.routeOptions.config
     if (ociAccess === 'public') return done()
     try {
       const name = ociAccess === 'repository' ? repositoryName(request) : undefined
       const grant = ociAuth.authorize(request, accessRecords(request, name))
-      if (grant instanceof Promise) return admitLater(request, name, grant)
-      admit(request, name, grant)
+      if (grant instanceof Promise) return admitLater(request, reply, name, grant)
+      admit(request, reply, name, grant)
     } catch (error) {
       return done(refusal(request, error))
     }
     done()
   })
 
-  async function admitLater (request: FastifyRequest, name: RepositoryName | undefined, granting: Promise<Grant>): Promise<void> {
+  async function admitLater (request: FastifyRequest, reply: FastifyReply, name: RepositoryName | undefined, granting: Promise<Grant>): Promise<void> {
     try {
-      admit(request, name, await granting)
+      admit(request, reply, name, await granting)
     } catch (error) {
       throw refusal(request, error)
     }
   }
 
-  function admit (request: FastifyRequest, name: RepositoryName | undefined, grant: Grant): void {
+  function admit (request: FastifyRequest, reply: FastifyReply, name: RepositoryName | undefined, grant: Grant): void {
     request.ociGrant = grant
     if (grant.user !== undefined) request.log = request.log.child({ 'auth.user.name': grant.user })
     if (name === undefined) return
     refuseSwitchedOff(request)
-    request.oci = { grant, repository: ociNamespace.repository(name), mayPull: other => mayPull(ociAuth, request, other) }
+    const repository = ociEvents.observe(ociNamespace.repository(name), grant, request, reply)
+    request.oci = { grant, repository, mayPull: other => mayPull(ociAuth, request, other) }
   }
 }
 
@@ -120,5 +121,5 @@ function refuseSwitchedOff ({ method, routeOptions, server }: FastifyRequest): v
 export default fp(repositoryPlugin, {
   name: 'oci-repository',
   fastify: '5.x',
-  dependencies: ['oci-config', 'oci-auth', 'oci-namespace', 'oci-routing']
+  dependencies: ['oci-config', 'oci-auth', 'oci-namespace', 'oci-routing', 'oci-notifications']
 })

@@ -3,6 +3,7 @@ import { Locations } from '../services/http/locations.js'
 import baseRoutes from './base.js'
 import blobRoutes from './blobs.js'
 import catalogRoutes from './catalog.js'
+import eventRoutes from './events.js'
 import extensionRoutes from './extensions.js'
 import manifestRoutes from './manifests.js'
 import referrersRoutes from './referrers.js'
@@ -24,5 +25,6 @@ export default async function routes (fastify: FastifyInstance): Promise<void> {
   await fastify.register(tagRoutes, { locations })
   await fastify.register(referrersRoutes, { locations })
   await fastify.register(extensionRoutes, { locations })
+  await fastify.register(eventRoutes)
   await fastify.register(unsupportedRoutes)
 }

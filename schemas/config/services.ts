@@ -1,41 +1,6 @@
 const text = { type: 'string' } as const
-const texts = { type: 'array', items: text, default: [] } as const
 const headers = { type: 'object', additionalProperties: { type: 'array', items: text }, default: {} } as const
 const duration = { type: 'string', format: 'duration' } as const
-
-export const notificationsSchema = {
-  type: 'object',
-  additionalProperties: false,
-  default: {},
-  properties: {
-    events: {
-      type: 'object',
-      additionalProperties: false,
-      default: {},
-      properties: { includereferences: { type: 'boolean', default: false, description: 'Lists what a manifest refers to in its events.' } }
-    },
-    endpoints: {
-      type: 'array',
-      default: [],
-      description: 'Who is told of pushes, pulls, mounts and deletes.',
-      items: {
-        type: 'object',
-        additionalProperties: false,
-        properties: {
-          name: text,
-          disabled: { type: 'boolean', default: false },
-          url: text,
-          headers,
-          timeout: duration,
-          threshold: { type: 'integer' },
-          backoff: duration,
-          ignoredmediatypes: texts,
-          ignore: { type: 'object', additionalProperties: false, default: {}, properties: { mediatypes: texts, actions: texts } }
-        }
-      }
-    }
-  }
-} as const
 
 const check = { interval: duration, threshold: { type: 'integer' } } as const
 

@@ -20,9 +20,12 @@ function lines (value: unknown, path: readonly string[], origins: ReadonlyMap<st
     const children = Object.entries(value).flatMap(([name, child]) => lines(child, [...path, name], origins))
     return path.length === 0 ? children : [`${indent}${key}:`, ...children]
   }
-  const shown = isSecret(path) ? '"***"' : JSON.stringify(value)
+  const shown = isSecret(path) ? '"***"' : JSON.stringify(value)?.replace(CREDENTIALS, '//***@')
   return [`${indent}${key}: ${shown}  # ${originOf(path, origins)}`]
 }
+
+/** Name and password in a URL. */
+const CREDENTIALS = /\/\/[^/@\s"]+@/g
 
 /** The lines of an entry of a list: the first one with its dash. */
 function bulleted ([first = '', ...rest]: readonly string[]): string[] {

@@ -33,7 +33,8 @@ const SECRET = /^(?:password|sentinelpassword|secret|secretkey|accesskey|account
 
 export function isSecret (path: readonly string[]): boolean {
   // auth.token is the name of a kind of access control, and no token.
-  return path.some((key, i) => SECRET.test(key) && !(key === 'token' && path[i - 1] === 'auth'))
+  return path.some((key, i) => SECRET.test(key) && !(key === 'token' && path[i - 1] === 'auth')) ||
+    (path[0] === 'notifications' && path[3] === 'headers' && path.length > 4)
 }
 
 /** `notifications.endpoints[0].url` */

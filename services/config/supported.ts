@@ -7,7 +7,7 @@ import { redisWarnings } from '../redis/options.js'
  * data lies, who is told. One line each.
  */
 export function unsupported (config: RegistryConfig): string[] {
-  const { storage, middleware, notifications, proxy, policy, validation } = config
+  const { storage, middleware, proxy, policy, validation } = config
   const wanted: Record<string, boolean> = {
     'storage.s3': storage.s3 !== undefined,
     'storage.s3aws': storage.s3aws !== undefined,
@@ -16,7 +16,6 @@ export function unsupported (config: RegistryConfig): string[] {
     'middleware.registry': middleware.registry.some(({ disabled }) => !disabled),
     'middleware.repository': middleware.repository.some(({ disabled }) => !disabled),
     'middleware.storage': middleware.storage.some(({ disabled }) => !disabled),
-    'notifications.endpoints': notifications.endpoints.some(({ disabled }) => !disabled),
     'proxy.remoteurl': proxy.remoteurl !== undefined && proxy.remoteurl !== '',
     'policy.repository.classes': policy.repository.classes.length > 0,
     'validation.manifests.urls': validation.manifests.urls.allow.length + validation.manifests.urls.deny.length > 0

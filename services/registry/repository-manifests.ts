@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { OciError } from '../errors/oci-error.js'
 import { algorithmOf, digestOf, isCanonical } from '../reference/reference.js'
-import type { Digest, Reference, RepositoryName } from '../reference/reference.js'
+import type { Digest, Reference, RepositoryName, Tag } from '../reference/reference.js'
 import type { StorageDriver } from '../storage/driver.js'
 import { concurrently } from './concurrently.js'
 import type { LinkedBlobStore } from './linked-blob-store.js'
@@ -66,11 +66,11 @@ export class RepositoryManifests implements ManifestStore {
     return { descriptor, warnings, ...(content.subject === undefined ? {} : { subject: content.subject }) }
   }
 
-  async delete (reference: Reference): Promise<void> {
+  async delete (reference: Reference): Promise<readonly Tag[]> {
     const { revisions, tags, contents, referrers } = this.#parts
     if ('tag' in reference) {
       if (!await tags.delete(reference.tag)) throw this.#unknown(reference)
-      return
+      return [reference.tag]
     }
     const canonical = await revisions.canonical(reference.digest)
     if (canonical === undefined) throw this.#unknown(reference)
@@ -82,6 +82,7 @@ export class RepositoryManifests implements ManifestStore {
     if (await revisions.unlink(sha512 ?? reference.digest) === undefined) await revisions.unlink(canonical)
     await forgetMediaType(this.#parts.driver, this.#parts.name, canonical)
     if (content !== undefined) await referrers.remove(canonical, content)
+    return tagged
   }
 
   async #digestOf (reference: Reference): Promise<Digest> {

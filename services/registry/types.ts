@@ -104,8 +104,12 @@ export interface ManifestStore {
   get (reference: Reference): Promise<StoredManifest>
   /** @throws {OciError} MANIFEST_INVALID, DIGEST_INVALID, MANIFEST_BLOB_UNKNOWN (one per missing reference) */
   put (bytes: Buffer, options: ManifestPut): Promise<ManifestPutResult>
-  /** By digest: the manifest and every tag on it; by tag: only the tag. @throws {OciError} MANIFEST_UNKNOWN */
-  delete (reference: Reference): Promise<void>
+  /**
+   * By digest: the manifest and every tag on it; by tag: only the tag. Returns the tags that are gone.
+   *
+   * @throws {OciError} MANIFEST_UNKNOWN
+   */
+  delete (reference: Reference): Promise<readonly Tag[]>
 }
 
 export interface TagStore {

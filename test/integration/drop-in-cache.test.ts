@@ -22,7 +22,7 @@ async function both (t: Test): Promise<Both> {
   const client = server.client(t)
   const directory = t.testdir({})
   const data = join(directory, 'data')
-  const docker = await startDockerRegistry(t, directory, data, {}, { cache: { blobdescriptor: 'redis' }, redis: { addr: server.addr } })
+  const docker = await startDockerRegistry(t, directory, data, {}, { storage: { cache: { blobdescriptor: 'redis' } }, redis: { addr: server.addr } })
   const host = server.client(t)
   await host.ping()
   const ours = await startRegistry({

@@ -119,7 +119,6 @@ t.test('all that is wrong is said at once', async t => {
 t.test('what is not built yet and would be missed is refused; what nobody would notice is a warning', async t => {
   const refusals: Array<[object, string]> = [
     [{ storage: { s3: { bucket: 'b' } } }, 'storage.s3'],
-    [{ ...MEMORY, notifications: { endpoints: [{ name: 'n', url: 'http://n' }] } }, 'notifications.endpoints'],
     [{ ...MEMORY, proxy: { remoteurl: 'https://registry.example' } }, 'proxy.remoteurl'],
     [{ ...MEMORY, middleware: { storage: [{ name: 'redirect' }] } }, 'middleware.storage'],
     [{ ...MEMORY, policy: { repository: { classes: ['image'] } } }, 'policy.repository.classes'],

@@ -1,0 +1,28 @@
+import { isIP } from 'node:net'
+
+/** What there is to tell where a request comes from. */
+export interface AddressedRequest {
+  /** As the server sees it; with `ips` it has decided which proxies to believe. */
+  readonly ip?: string | undefined
+  readonly ips?: readonly string[] | undefined
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
+  readonly socket?: { readonly remoteAddress?: string | undefined, readonly remotePort?: number | undefined } | undefined
+}
+
+/**
+ * The client's address, for logs and events, never for access. A server that knows its proxies (`trustProxy`) has
+ * decided; otherwise, as in docker's registry, the first of `X-Forwarded-For`, else `X-Real-Ip`, if it is an address,
+ * else the other end of the connection with its port. Undefined on a Unix socket.
+ */
+export function clientAddress ({ ip, ips, headers, socket }: AddressedRequest): string | undefined {
+  if (ips !== undefined) return ip
+  const forwarded = [headers['x-forwarded-for'], headers['x-real-ip']]
+    .map(header => String(header ?? '').split(',')[0]?.trim() ?? '')
+    .find(address => isIP(address) !== 0)
+  if (forwarded !== undefined) return forwarded
+  const { remoteAddress, remotePort } = socket ?? {}
+  if (remoteAddress === undefined) return undefined
+  // A socket for both families writes addresses of version 4 as those of version 6.
+  const address = remoteAddress.replace(/^::ffff:(?=\d+\.)/, '')
+  return `${address.includes(':') ? `[${address}]` : address}:${remotePort ?? 0}`
+}
