@@ -5,6 +5,7 @@ import configPlugin from './plugins/config.js'
 import debugPlugin from './plugins/debug.js'
 import errorsPlugin from './plugins/errors.js'
 import headersPlugin from './plugins/headers.js'
+import middlewarePlugin from './plugins/middleware.js'
 import namespacePlugin from './plugins/namespace.js'
 import repositoryPlugin from './plugins/repository.js'
 import routingPlugin from './plugins/routing.js'
@@ -16,6 +17,7 @@ import routes from './routes/index.js'
 import type { RegistryConfigInput } from './schemas/config/index.js'
 import type { AccessController } from './services/auth/access.js'
 import type { DebugVariables } from './services/debug/variables.js'
+import type { LoadedMiddleware } from './services/middleware/load.js'
 import type { StorageDriver } from './services/storage/driver.js'
 import type { Workers } from './services/workers/workers.js'
 
@@ -25,6 +27,8 @@ export interface RegistryInstances {
   readonly accessController?: AccessController
   /** The processes that serve together with this one, where there are several. */
   readonly workers?: Workers
+  /** Put in front of the driver, the namespace and each repository, in order, outside of what is configured. */
+  readonly middleware?: Partial<LoadedMiddleware>
 }
 
 /** What code outside the registry's scope can do with it. */
@@ -36,19 +40,22 @@ export interface RegistryHandle {
 /** The configuration, in the keys of `config.yml`. Fastify takes `prefix`, `logLevel` and `logSerializers` besides. */
 export interface RegistryOptions extends RegistryConfigInput {
   readonly instances?: RegistryInstances
+  /** Directory that paths of modules in the configuration are relative to; the working directory unless given. */
+  readonly baseDirectory?: string
   /** Called once, when the registry is ready to serve: the way to it from outside its scope. */
   readonly onReady?: (handle: RegistryHandle) => void
 }
 
 async function registryPlugin (fastify: FastifyInstance, options: RegistryOptions & RegisterOptions): Promise<void> {
-  const { prefix, logLevel, logSerializers, instances = {}, onReady, ...config } = options
-  const { driver, accessController, workers } = instances
+  const { prefix, logLevel, logSerializers, instances = {}, baseDirectory, onReady, ...config } = options
+  const { driver, accessController, workers, middleware } = instances
   // A driver of the host's takes the place of a configured one.
   const storage = driver === undefined ? config.storage : { ...config.storage, inmemory: {} }
 
   await fastify.register(configPlugin, { config: { ...config, ...(storage === undefined ? {} : { storage }) } })
   await fastify.register(debugPlugin)
   await fastify.register(workersPlugin, { workers })
+  await fastify.register(middlewarePlugin, { middleware, baseDirectory })
   await fastify.register(storagePlugin, { driver })
   await fastify.register(uploadsPlugin)
   await fastify.register(namespacePlugin)

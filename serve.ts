@@ -28,13 +28,13 @@ export const serveCommand: Command = {
  *
  * @throws {ConfigError} when the configuration cannot be used, the port is taken or the data directory unwritable
  */
-export async function serve ({ config, warnings }: LoadedConfig): Promise<void> {
+export async function serve ({ config, warnings, directory }: LoadedConfig): Promise<void> {
   const { addr, net, tls } = config.http
   const address = parseAddress(addr, net)
   const secured = serverTls(tls)
   const logger = createLogger(config.log)
   for (const warning of warnings) logger.warn(warning)
-  const app = buildServer({ ...config, logger, ...(secured === undefined ? {} : { tls: secured }) })
+  const app = buildServer({ ...config, baseDirectory: directory, logger, ...(secured === undefined ? {} : { tls: secured }) })
   // Before it listens: a signal may come as soon as somebody can know that it does.
   stopOnSignal(app, logger, parseDuration(config.http.draintimeout))
   await listen(app, address, url => `oci-registry listens on ${url}, data in ${dataLocation(config)}`)

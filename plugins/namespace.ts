@@ -10,8 +10,11 @@ declare module 'fastify' {
 }
 
 async function namespacePlugin (fastify: FastifyInstance): Promise<void> {
-  const { ociDriver: driver, ociUploads: uploads, ociConfig: { validation: { enabled, disabled, manifests } } } = fastify
-  fastify.decorate('ociNamespace', new StorageNamespace({ driver, uploads, validation: { disabled: disabled && enabled !== true, ...manifests.indexes } }))
+  const { ociDriver: driver, ociUploads: uploads, ociMiddleware, ociConfig: { storage, validation: { enabled, disabled, manifests } } } = fastify
+  const validation = { disabled: disabled && enabled !== true, ...manifests.indexes }
+  let namespace: Namespace = new StorageNamespace({ driver, uploads, validation, redirect: !storage.redirect.disable })
+  for (const decorate of ociMiddleware.registry) namespace = await decorate(namespace)
+  fastify.decorate('ociNamespace', namespace)
 }
 
-export default fp(namespacePlugin, { name: 'oci-namespace', fastify: '5.x', dependencies: ['oci-config', 'oci-storage', 'oci-uploads'] })
+export default fp(namespacePlugin, { name: 'oci-namespace', fastify: '5.x', dependencies: ['oci-config', 'oci-storage', 'oci-uploads', 'oci-middleware'] })

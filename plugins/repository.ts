@@ -30,7 +30,7 @@ declare module 'fastify' {
  * controller, on the decoded, validated name that storage will use too. Only then does the handler get a repository.
  */
 async function repositoryPlugin (fastify: FastifyInstance): Promise<void> {
-  const { ociAuth, ociNamespace } = fastify
+  const { ociAuth, ociNamespace, ociMiddleware } = fastify
   // The type is what handlers of repository routes see; Fastify wants the shape declared before there is a value.
   fastify.decorateRequest('oci', null as unknown as OciContext)
 
@@ -43,7 +43,9 @@ async function repositoryPlugin (fastify: FastifyInstance): Promise<void> {
     const grant = await ociAuth.authorize(caller, accessRecords(request, name))
     if (name === undefined) return
     refuseSwitchedOff(request)
-    request.oci = { grant, repository: ociNamespace.repository(name), mayPull: other => mayPull(ociAuth, caller, other) }
+    let repository = ociNamespace.repository(name)
+    for (const decorate of ociMiddleware.repository) repository = decorate(repository)
+    request.oci = { grant, repository, mayPull: other => mayPull(ociAuth, caller, other) }
   })
 }
 
@@ -86,5 +88,5 @@ function refuseSwitchedOff ({ method, routeOptions, server }: FastifyRequest): v
 export default fp(repositoryPlugin, {
   name: 'oci-repository',
   fastify: '5.x',
-  dependencies: ['oci-config', 'oci-auth', 'oci-namespace', 'oci-routing']
+  dependencies: ['oci-config', 'oci-auth', 'oci-namespace', 'oci-routing', 'oci-middleware']
 })

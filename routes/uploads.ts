@@ -41,7 +41,7 @@ export default async function uploadRoutes (fastify: RouteScope, { locations }: 
   /** end-4b: one request, and no trace of it if the bytes are not what they should be. */
   async function pushAtOnce (request: UploadRequest & Pick<FastifyRequest, 'body' | 'raw'>, reply: FastifyReply, digest: Digest): Promise<FastifyReply> {
     const { blobs } = request.oci.repository
-    await using session = await blobs.startUpload({ sha512: algorithmOf(digest) === 'sha512', signal: closeSignal(reply) })
+    await using session = await blobs.startUpload({ digest, sha512: algorithmOf(digest) === 'sha512', signal: closeSignal(reply) })
     try {
       await session.append(bodyOf(request, reply))
     } catch (error) {

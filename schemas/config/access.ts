@@ -6,35 +6,3 @@ export const accessSchema = {
   description: 'Who may do what: one of silly, htpasswd and token. `auth: none` is no access control.',
   properties: { none: later, silly: later, htpasswd: later, token: later }
 } as const
-
-const middleware = {
-  type: 'array',
-  default: [],
-  items: {
-    type: 'object',
-    additionalProperties: false,
-    required: ['name'],
-    properties: { name: { type: 'string' }, disabled: { type: 'boolean', default: false }, options: { type: 'object', additionalProperties: true } }
-  }
-} as const
-
-export const middlewareSchema = {
-  type: 'object',
-  additionalProperties: false,
-  default: {},
-  properties: { registry: middleware, repository: middleware, storage: middleware }
-} as const
-
-export const policySchema = {
-  type: 'object',
-  additionalProperties: false,
-  default: {},
-  properties: {
-    repository: {
-      type: 'object',
-      additionalProperties: false,
-      default: {},
-      properties: { classes: { type: 'array', items: { type: 'string' }, default: [], description: 'Classes of artifacts that may be pushed: image, plugin.' } }
-    }
-  }
-} as const

@@ -13,9 +13,12 @@ export const BLOB_MEDIA_TYPE = 'application/octet-stream'
  */
 export class GlobalBlobStore implements BlobStatter {
   readonly #driver: StorageDriver
+  readonly #redirects: boolean
 
-  constructor (driver: StorageDriver) {
+  /** @param options.redirect false: clients are never sent to the storage itself */
+  constructor (driver: StorageDriver, { redirect = true }: { readonly redirect?: boolean } = {}) {
     this.#driver = driver
+    this.#redirects = redirect && driver.redirects !== false
   }
 
   async stat (digest: Digest): Promise<Descriptor | undefined> {
@@ -29,6 +32,11 @@ export class GlobalBlobStore implements BlobStatter {
   /** Undefined when the content is not here. */
   async open (digest: Digest, range?: ByteRange): Promise<Readable | undefined> {
     return await orIfMissing(this.#driver.createReadStream(blobPath(digest), range), undefined)
+  }
+
+  /** A URL that serves the content in our place; null, at once where storage never has one. */
+  redirectUrl (digest: Digest, method: 'GET' | 'HEAD'): Promise<string | null> | null {
+    return this.#redirects ? this.#driver.redirectUrl(blobPath(digest), method) : null
   }
 
   /** Undefined when the content is not here. */

@@ -19,6 +19,8 @@ export interface NamespaceParts {
   readonly uploads: UploadSessions
   /** What of a manifest's references must be there; everything unless told otherwise. */
   readonly validation?: ReferenceValidation
+  /** False: clients are never sent to the storage itself. Default true. */
+  readonly redirect?: boolean
 }
 
 /** All repositories on one storage driver. */
@@ -30,11 +32,11 @@ export class StorageNamespace implements Namespace {
   readonly #validation: ReferenceValidation
   readonly #holders = new BlobHolders()
 
-  constructor ({ driver, uploads, validation = STRICT }: NamespaceParts) {
+  constructor ({ driver, uploads, validation = STRICT, redirect = true }: NamespaceParts) {
     this.#validation = validation
     this.#driver = driver
     this.#uploads = uploads
-    this.#content = new GlobalBlobStore(driver)
+    this.#content = new GlobalBlobStore(driver, { redirect })
     this.#manifests = new ManifestContents(this.#content)
   }
 

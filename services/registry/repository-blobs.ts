@@ -8,7 +8,7 @@ import type { BlobHolders } from './blob-holders.js'
 import { BLOB_MEDIA_TYPE } from './blob-store.js'
 import type { GlobalBlobStore } from './blob-store.js'
 import type { LinkedBlobStore } from './linked-blob-store.js'
-import type { BlobStore, Descriptor } from './types.js'
+import type { BlobStore, Descriptor, MountOptions, Review, StartUploadOptions } from './types.js'
 
 export interface RepositoryBlobsParts {
   readonly name: RepositoryName
@@ -40,9 +40,14 @@ export class RepositoryBlobs implements BlobStore {
     return stream
   }
 
-  async mount (digest: Digest, from: RepositoryName): Promise<Descriptor | null> {
+  redirectUrl ({ digest }: Descriptor, method: 'GET' | 'HEAD'): Promise<string | null> | null {
+    return this.#parts.content.redirectUrl(digest, method)
+  }
+
+  async mount (digest: Digest, from: RepositoryName, { review }: MountOptions = {}): Promise<Descriptor | null> {
     const descriptor = await this.#parts.linksOf(from).stat(digest)
     if (descriptor === undefined) return null
+    if (review !== undefined) await review(descriptor)
     await this.#parts.links.link(digest, descriptor.digest)
     this.#parts.holders.note(digest, this.#parts.name)
     return descriptor
@@ -59,7 +64,7 @@ export class RepositoryBlobs implements BlobStore {
     if (descriptor === undefined || unlinked === undefined) throw unknown(digest)
   }
 
-  async startUpload (options: { readonly sha512?: boolean, readonly signal?: AbortSignal } = {}): Promise<UploadSession> {
+  async startUpload (options: StartUploadOptions = {}): Promise<UploadSession> {
     return await this.#parts.uploads.start(this.#parts.name, options)
   }
 
@@ -75,9 +80,11 @@ export class RepositoryBlobs implements BlobStore {
     await this.#parts.uploads.cancel(this.#parts.name, id, signal)
   }
 
-  async commitUpload (session: UploadSession, digest: Digest): Promise<Descriptor> {
+  async commitUpload (session: UploadSession, digest: Digest, review?: Review<Descriptor>): Promise<Descriptor> {
     const { name, content, links, holders } = this.#parts
     const { canonical, size, path } = await session.verify(digest)
+    const descriptor = { mediaType: BLOB_MEDIA_TYPE, digest: canonical, size }
+    if (review !== undefined) await reviewed(session, descriptor, review)
     // The link comes first: without content it shows nothing, and the move is then the one step that publishes.
     // If either fails the session still holds every acknowledged byte, and the client may repeat its PUT.
     const isHere = await content.holds(canonical, size)
@@ -86,7 +93,17 @@ export class RepositoryBlobs implements BlobStore {
     holders.note(digest, name)
     // The blob is there. Leftovers of its session are for the purge, not a reason to tell the client otherwise.
     await session.discard().catch(() => {})
-    return { mediaType: BLOB_MEDIA_TYPE, digest: canonical, size }
+    return descriptor
+  }
+}
+
+/** What was refused is nothing that a client could go on with, and must not fill the disk. */
+async function reviewed (session: UploadSession, descriptor: Descriptor, review: Review<Descriptor>): Promise<void> {
+  try {
+    await review(descriptor)
+  } catch (error) {
+    await session.discard().catch(() => {})
+    throw error
   }
 }
 

@@ -45,6 +45,8 @@ export interface StorageDriver {
   move (from: string, to: string): Promise<void>
   /** Removes the path and all below it. Throws `path-not-found`. */
   delete (path: string): Promise<void>
+  /** False when `redirectUrl` never gives one, so that nobody asks; left out, it is asked for every blob. */
+  readonly redirects?: boolean
   /** A URL that serves the content in our place, or null. */
   redirectUrl (path: string, method: 'GET' | 'HEAD'): Promise<string | null>
   close (): Promise<void>

@@ -30,6 +30,7 @@ const TEMPORARY_PREFIX = '.tmp-'
 /** The layout of docker's registry on a local disk: `<rootdirectory>/docker/registry/v2/…`. */
 export class FilesystemDriver implements StorageDriver {
   readonly name = 'filesystem'
+  readonly redirects = false
   readonly #root: string
   readonly #fsync: boolean
 

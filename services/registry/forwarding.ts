@@ -1,0 +1,108 @@
+import type { Readable } from 'node:stream'
+import type { Digest, Reference, RepositoryName, Tag } from '../reference/reference.js'
+import type { ByteRange } from '../storage/driver.js'
+import type { UploadSession } from '../uploads/session.js'
+import type { BlobStore, Descriptor, ManifestPut, ManifestPutResult, ManifestStore, MountOptions, Page, PageRequest, Review, StartUploadOptions, StoredManifest, TagStore } from './types.js'
+
+/** Passes everything on to another blob store: what a decorator extends, to change only what it is about. */
+export class ForwardingBlobStore implements BlobStore {
+  protected readonly inner: BlobStore
+
+  constructor (inner: BlobStore) {
+    this.inner = inner
+  }
+
+  stat (digest: Digest): Promise<Descriptor> {
+    return this.inner.stat(digest)
+  }
+
+  open (descriptor: Descriptor, range?: ByteRange): Promise<Readable> {
+    return this.inner.open(descriptor, range)
+  }
+
+  redirectUrl (descriptor: Descriptor, method: 'GET' | 'HEAD'): Promise<string | null> | null {
+    return this.inner.redirectUrl(descriptor, method)
+  }
+
+  mount (digest: Digest, from: RepositoryName, options?: MountOptions): Promise<Descriptor | null> {
+    return this.inner.mount(digest, from, options)
+  }
+
+  holders (digest: Digest): readonly RepositoryName[] {
+    return this.inner.holders(digest)
+  }
+
+  delete (digest: Digest): Promise<void> {
+    return this.inner.delete(digest)
+  }
+
+  startUpload (options?: StartUploadOptions): Promise<UploadSession> {
+    return this.inner.startUpload(options)
+  }
+
+  resumeUpload (id: string, signal: AbortSignal): Promise<UploadSession> {
+    return this.inner.resumeUpload(id, signal)
+  }
+
+  uploadOffset (id: string, signal: AbortSignal): Promise<number> {
+    return this.inner.uploadOffset(id, signal)
+  }
+
+  cancelUpload (id: string, signal: AbortSignal): Promise<void> {
+    return this.inner.cancelUpload(id, signal)
+  }
+
+  commitUpload (session: UploadSession, digest: Digest, review?: Review<Descriptor>): Promise<Descriptor> {
+    return this.inner.commitUpload(session, digest, review)
+  }
+}
+
+/** Passes everything on to another manifest store. */
+export class ForwardingManifestStore implements ManifestStore {
+  protected readonly inner: ManifestStore
+
+  constructor (inner: ManifestStore) {
+    this.inner = inner
+  }
+
+  get (reference: Reference): Promise<StoredManifest> {
+    return this.inner.get(reference)
+  }
+
+  put (bytes: Buffer, options: ManifestPut): Promise<ManifestPutResult> {
+    return this.inner.put(bytes, options)
+  }
+
+  delete (reference: Reference): Promise<void> {
+    return this.inner.delete(reference)
+  }
+}
+
+/** Passes everything on to another tag store. */
+export class ForwardingTagStore implements TagStore {
+  protected readonly inner: TagStore
+
+  constructor (inner: TagStore) {
+    this.inner = inner
+  }
+
+  get (tag: Tag): Promise<Digest | undefined> {
+    return this.inner.get(tag)
+  }
+
+  set (tag: Tag, digest: Digest): Promise<void> {
+    return this.inner.set(tag, digest)
+  }
+
+  delete (tag: Tag): Promise<boolean> {
+    return this.inner.delete(tag)
+  }
+
+  list (page: PageRequest): Promise<Page<Tag>> {
+    return this.inner.list(page)
+  }
+
+  pointingAt (digests: ReadonlySet<Digest>): Promise<Tag[]> {
+    return this.inner.pointingAt(digests)
+  }
+}
