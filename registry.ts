@@ -7,6 +7,7 @@ import errorsPlugin from './plugins/errors.js'
 import headersPlugin from './plugins/headers.js'
 import middlewarePlugin from './plugins/middleware.js'
 import namespacePlugin from './plugins/namespace.js'
+import policyPlugin from './plugins/policy.js'
 import repositoryPlugin from './plugins/repository.js'
 import routingPlugin from './plugins/routing.js'
 import storagePlugin from './plugins/storage.js'
@@ -18,6 +19,7 @@ import type { RegistryConfigInput } from './schemas/config/index.js'
 import type { AccessController } from './services/auth/access.js'
 import type { DebugVariables } from './services/debug/variables.js'
 import type { LoadedMiddleware } from './services/middleware/load.js'
+import type { PolicyHooks } from './services/policy/hooks.js'
 import type { StorageDriver } from './services/storage/driver.js'
 import type { Workers } from './services/workers/workers.js'
 
@@ -42,12 +44,14 @@ export interface RegistryOptions extends RegistryConfigInput {
   readonly instances?: RegistryInstances
   /** Directory that paths of modules in the configuration are relative to; the working directory unless given. */
   readonly baseDirectory?: string
+  /** Policy in code: who may push, tag, pull and delete what. */
+  readonly hooks?: PolicyHooks
   /** Called once, when the registry is ready to serve: the way to it from outside its scope. */
   readonly onReady?: (handle: RegistryHandle) => void
 }
 
 async function registryPlugin (fastify: FastifyInstance, options: RegistryOptions & RegisterOptions): Promise<void> {
-  const { prefix, logLevel, logSerializers, instances = {}, baseDirectory, onReady, ...config } = options
+  const { prefix, logLevel, logSerializers, instances = {}, baseDirectory, hooks, onReady, ...config } = options
   const { driver, accessController, workers, middleware } = instances
   // A driver of the host's takes the place of a configured one.
   const storage = driver === undefined ? config.storage : { ...config.storage, inmemory: {} }
@@ -60,6 +64,7 @@ async function registryPlugin (fastify: FastifyInstance, options: RegistryOption
   await fastify.register(uploadsPlugin)
   await fastify.register(namespacePlugin)
   await fastify.register(authPlugin, { accessController })
+  await fastify.register(policyPlugin, { hooks })
 
   // The API proper, in a scope of its own: parsers, hooks and error handler reach nothing but its routes.
   await fastify.register(async function api (scope) {

@@ -14,6 +14,8 @@ export interface OciContext {
   readonly grant: Grant
   /** The repository the route is about. */
   readonly repository: Repository
+  /** What the policy remarks, for `Warning` headers. */
+  readonly warnings: readonly string[]
   /** Whether the caller may pull from another repository too. */
   mayPull (name: RepositoryName): Promise<boolean>
 }
@@ -30,7 +32,7 @@ declare module 'fastify' {
  * controller, on the decoded, validated name that storage will use too. Only then does the handler get a repository.
  */
 async function repositoryPlugin (fastify: FastifyInstance): Promise<void> {
-  const { ociAuth, ociNamespace, ociMiddleware } = fastify
+  const { ociAuth, ociNamespace, ociPolicy, ociMiddleware } = fastify
   // The type is what handlers of repository routes see; Fastify wants the shape declared before there is a value.
   fastify.decorateRequest('oci', null as unknown as OciContext)
 
@@ -43,9 +45,10 @@ async function repositoryPlugin (fastify: FastifyInstance): Promise<void> {
     const grant = await ociAuth.authorize(caller, accessRecords(request, name))
     if (name === undefined) return
     refuseSwitchedOff(request)
-    let repository = ociNamespace.repository(name)
+    const warnings: string[] = []
+    let repository = ociPolicy.protect(ociNamespace.repository(name), { grant, log: request.log, warn: text => { warnings.push(text) } })
     for (const decorate of ociMiddleware.repository) repository = decorate(repository)
-    request.oci = { grant, repository, mayPull: other => mayPull(ociAuth, caller, other) }
+    request.oci = { grant, repository, warnings, mayPull: other => mayPull(ociAuth, caller, other) }
   })
 }
 
@@ -88,5 +91,5 @@ function refuseSwitchedOff ({ method, routeOptions, server }: FastifyRequest): v
 export default fp(repositoryPlugin, {
   name: 'oci-repository',
   fastify: '5.x',
-  dependencies: ['oci-config', 'oci-auth', 'oci-namespace', 'oci-routing', 'oci-middleware']
+  dependencies: ['oci-config', 'oci-auth', 'oci-namespace', 'oci-routing', 'oci-middleware', 'oci-policy']
 })

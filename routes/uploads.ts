@@ -43,6 +43,8 @@ export default async function uploadRoutes (fastify: RouteScope, { locations }: 
     const { blobs } = request.oci.repository
     await using session = await blobs.startUpload({ digest, sha512: algorithmOf(digest) === 'sha512', signal: closeSignal(reply) })
     try {
+      const judged = session.expect(declaredLength(request))
+      if (judged !== undefined) await judged
       await session.append(bodyOf(request, reply))
     } catch (error) {
       await session.discard()

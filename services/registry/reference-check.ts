@@ -34,8 +34,9 @@ export class ReferenceCheck {
    *
    * @throws {OciErrors} one MANIFEST_BLOB_UNKNOWN for every missing reference, not only the first (R-169)
    */
-  async check ({ blobs, children, external, declaresMediaType }: ManifestContent): Promise<string[]> {
+  async check ({ blobs, children, layers, declaresMediaType }: ManifestContent): Promise<string[]> {
     const { validation } = this.#parts
+    const external = layers.filter(({ isExternal }) => isExternal).length
     const warnings = external > 0 ? [`${external} non-distributable layers are not kept here`] : []
     if (!declaresMediaType) warnings.push('the manifest does not state its mediaType')
     if (validation.disabled) return warnings
