@@ -5,21 +5,23 @@ import { formatAddress } from './services/config/address.js'
 import type { ListenAddress } from './services/config/address.js'
 import { ConfigError } from './services/errors/config-error.js'
 
+/** What fails when an address cannot be had; a worker hears of `bind` from its primary process. */
+const LISTENING: ReadonlySet<string> = new Set(['listen', 'bind', 'getaddrinfo'])
+
 /**
- * Listens, and says so in the log with what `describe` makes of the URL.
+ * Listens, and says so in the log with what `describe` makes of the URL. `key` is where the address was configured.
  *
  * @throws {ConfigError} in one line, when the port or socket is taken or the address is none of ours
  */
-export async function listen (app: FastifyInstance, address: ListenAddress, describe: (url: string) => string): Promise<void> {
+export async function listen (app: FastifyInstance, address: ListenAddress, describe: (url: string) => string, key = 'http.addr'): Promise<void> {
   try {
     if ('path' in address) await removeStaleSocket(address.path)
     await app.listen({ ...address, listenTextResolver: describe })
   } catch (error) {
-    await app.close()
     const { code, syscall } = error as NodeJS.ErrnoException
-    if (syscall !== 'listen' && syscall !== 'getaddrinfo') throw error
+    if (!LISTENING.has(syscall ?? '')) throw error
     const reason = code === 'EADDRINUSE' ? `the ${'path' in address ? 'socket' : 'port'} is in use` : code ?? (error as Error).message
-    throw new ConfigError(`http.addr: cannot listen on ${formatAddress(address)}: ${reason}`, { cause: error })
+    throw new ConfigError(`${key}: cannot listen on ${formatAddress(address)}: ${reason}`, { cause: error })
   }
 }
 

@@ -56,7 +56,10 @@ async function registryPlugin (fastify: FastifyInstance, options: RegistryOption
   // A driver of the host's takes the place of a configured one.
   const storage = driver === undefined ? config.storage : { ...config.storage, inmemory: {} }
 
-  await fastify.register(configPlugin, { config: { ...config, ...(storage === undefined ? {} : { storage }) } })
+  await fastify.register(configPlugin, {
+    config: { ...config, ...(storage === undefined ? {} : { storage }) },
+    quiet: workers !== undefined && workers.id !== 1
+  })
   await fastify.register(debugPlugin)
   await fastify.register(workersPlugin, { workers })
   await fastify.register(middlewarePlugin, { middleware, baseDirectory })

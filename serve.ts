@@ -1,8 +1,9 @@
+import cluster from 'node:cluster'
 import { resolve } from 'node:path'
 import type { FastifyInstance } from 'fastify'
-import { pino } from 'pino'
 import type { Logger } from 'pino'
-import type { RegistryConfig } from './schemas/config/index.js'
+import { DebugServer } from './debug-server.js'
+import type { RegistryHandle } from './registry.js'
 import { buildServer } from './server.js'
 import { listen } from './listen.js'
 import type { Command } from './services/commands/command.js'
@@ -10,8 +11,13 @@ import { parseAddress } from './services/config/address.js'
 import { parseDuration } from './services/config/duration.js'
 import { loadConfig } from './services/config/load.js'
 import type { LoadedConfig } from './services/config/load.js'
+import { workerCount } from './services/config/workers.js'
 import { serverTls } from './services/http/tls.js'
-import { formatLogstash, formatText } from './services/log/formats.js'
+import { createLogger } from './services/log/logger.js'
+import { Supervisor } from './services/workers/supervisor.js'
+import { joinAsWorker } from './services/workers/worker-process.js'
+import { alone } from './services/workers/workers.js'
+import type { Workers } from './services/workers/workers.js'
 
 /** `serve`: what the product is for. */
 export const serveCommand: Command = {
@@ -28,54 +34,139 @@ export const serveCommand: Command = {
  *
  * @throws {ConfigError} when the configuration cannot be used, the port is taken or the data directory unwritable
  */
-export async function serve ({ config, warnings, directory }: LoadedConfig): Promise<void> {
-  const { addr, net, tls } = config.http
-  const address = parseAddress(addr, net)
-  const secured = serverTls(tls)
-  const logger = createLogger(config.log)
-  for (const warning of warnings) logger.warn(warning)
-  const app = buildServer({ ...config, baseDirectory: directory, logger, ...(secured === undefined ? {} : { tls: secured }) })
-  // Before it listens: a signal may come as soon as somebody can know that it does.
-  stopOnSignal(app, logger, parseDuration(config.http.draintimeout))
-  await listen(app, address, url => `oci-registry listens on ${url}, data in ${dataLocation(config)}`)
+async function serve (loaded: LoadedConfig): Promise<void> {
+  const count = workerCount(loaded.config.http.workers)
+  if (count === 1) return await serveAlone(loaded)
+  return cluster.isPrimary ? await superviseWorkers(loaded, count) : await serveAsWorker(loaded, count)
 }
 
-/**
- * The first signal stops accepting, lets requests finish for the drain time, then cuts the connections; what uploads
- * received until then is made durable before the process ends. The second signal ends it at once.
- */
-function stopOnSignal (app: FastifyInstance, logger: Logger, drainMs: number): void {
+async function serveAlone (loaded: LoadedConfig): Promise<void> {
+  const logger = createLogger(loaded.config.log)
+  const stop = stopper(logger)
+  stopOnSignal(stop)
+  await start(loaded, { logger, workers: alone(), onApp: stop.use, announce: url => banner(loaded, url) })
+}
+
+/** The process that the operator started: it serves nothing itself. */
+async function superviseWorkers ({ config, ...loaded }: LoadedConfig, count: number): Promise<void> {
+  const logger = createLogger(config.log)
+  const supervisor = new Supervisor({ count, log: logger })
   let stopping = false
-  // A longer timer would overflow and fire at once.
-  const drain = Math.min(drainMs, 2 ** 31 - 1)
   const stop = (signal: NodeJS.Signals): void => {
-    if (stopping) process.exit(1)
+    if (stopping) {
+      supervisor.kill()
+      process.exit(1)
+    }
     stopping = true
     logger.info(`${signal}: stopping`)
-    const cut = setTimeout(() => { app.server.closeAllConnections() }, drain)
-    app.close().then(() => {
-      clearTimeout(cut)
-      logger.info('stopped')
-      logger.flush()
-      process.exitCode = 0
-    }, error => {
-      logger.error({ err: error }, 'could not stop cleanly')
-      process.exitCode = 1
+    void supervisor.stop().then(isClean => {
+      logger.info(isClean ? 'stopped' : 'could not stop cleanly')
+      process.exitCode = isClean ? 0 : 1
     })
   }
   process.on('SIGINT', stop)
   process.on('SIGTERM', stop)
+  try {
+    const url = await supervisor.start()
+    logger.info({ workers: count }, banner({ config, ...loaded }, url))
+  } catch (error) {
+    // Workers that are stopped before they listen are what was asked for.
+    if (!stopping) throw error
+  }
 }
 
-function createLogger ({ level, formatter, fields }: RegistryConfig['log']): Logger {
-  const destination = pino.destination({ dest: 2, sync: true })
-  const options = { level, base: fields }
-  const format = FORMATTERS[formatter]
-  return format === undefined ? pino(options, destination) : pino(options, { write: line => { destination.write(format(line)) } })
+/** One of several processes. It stops when the primary process says so, or is gone; signals are for that one. */
+async function serveAsWorker (loaded: LoadedConfig, count: number): Promise<void> {
+  const { workers, ready, failed, onStop } = joinAsWorker(count)
+  try {
+    const logger = createLogger(loaded.config.log, { worker: workers.id })
+    const stop = stopper(logger)
+    onStop(() => { stop.now('the server stops') })
+    await workers.join()
+    let where = ''
+    await start(loaded, { logger, workers, onApp: stop.use, announce: url => { where = url; return `worker ${workers.id} serves ${url}` } })
+    ready(where)
+  } catch (error) {
+    failed(error)
+  }
 }
 
-const FORMATTERS: Readonly<Record<string, (line: string) => string>> = { text: formatText, logstash: formatLogstash }
+interface StartOptions {
+  readonly logger: Logger
+  readonly workers: Workers
+  readonly onApp: (app: FastifyInstance, drainMs: number) => void
+  /** What the log says when the port is open. */
+  readonly announce: (url: string) => string
+}
 
-function dataLocation ({ storage }: RegistryConfig): string {
-  return storage.filesystem === undefined ? 'memory' : resolve(storage.filesystem.rootdirectory)
+async function start ({ config, warnings, directory }: LoadedConfig, { logger, workers, onApp, announce }: StartOptions): Promise<void> {
+  const { addr, net, tls, debug, draintimeout } = config.http
+  const address = parseAddress(addr, net)
+  const debugServer = debug?.addr === undefined ? undefined : new DebugServer({ addr: debug.addr, workers, logger })
+  const secured = serverTls(tls)
+  if (workers.id === 1) for (const warning of warnings) logger.warn(warning)
+  let handle: RegistryHandle | undefined
+  const app = buildServer({
+    ...config,
+    baseDirectory: directory,
+    logger,
+    instances: { workers },
+    onReady: ready => { handle = ready },
+    ...(secured === undefined ? {} : { tls: secured })
+  })
+  if (debugServer !== undefined) app.addHook('onClose', async () => { await debugServer.close() })
+  // Before it listens: a signal may come as soon as somebody can know that it does.
+  onApp(app, parseDuration(draintimeout))
+  try {
+    await app.ready()
+    if (handle !== undefined) await debugServer?.open(handle)
+    await listen(app, address, announce)
+  } catch (error) {
+    await app.close()
+    throw error
+  }
+}
+
+interface Stopper {
+  use (app: FastifyInstance, drainMs: number): void
+  now (reason: string): void
+}
+
+/**
+ * Stops accepting, lets requests finish for the drain time, then cuts the connections; what uploads received until then
+ * is made durable before the process ends.
+ */
+function stopper (logger: Logger): Stopper {
+  let running: { app: FastifyInstance, drainMs: number } | undefined
+  let stopping = false
+  return {
+    use (app, drainMs) { running = { app, drainMs } },
+    now (reason) {
+      if (stopping || running === undefined) process.exit(stopping ? 1 : 0)
+      stopping = true
+      logger.info(`${reason}: stopping`)
+      const { app, drainMs } = running
+      // A longer timer would overflow and fire at once.
+      const cut = setTimeout(() => { app.server.closeAllConnections() }, Math.min(drainMs, 2 ** 31 - 1))
+      app.close().then(() => {
+        clearTimeout(cut)
+        logger.info('stopped')
+        logger.flush()
+        process.exitCode = 0
+      }, error => {
+        logger.error({ err: error }, 'could not stop cleanly')
+        process.exitCode = 1
+      }).finally(() => { if (cluster.isWorker) process.disconnect() })
+    }
+  }
+}
+
+/** The first signal stops; the second one ends at once. */
+function stopOnSignal (stop: Stopper): void {
+  process.on('SIGINT', stop.now)
+  process.on('SIGTERM', stop.now)
+}
+
+function banner ({ config: { storage } }: LoadedConfig, url: string): string {
+  return `oci-registry listens on ${url}, data in ${storage.filesystem === undefined ? 'memory' : resolve(storage.filesystem.rootdirectory)}`
 }

@@ -11,11 +11,15 @@ declare module 'fastify' {
   }
 }
 
-export interface ConfigPluginOptions { readonly config: unknown }
+export interface ConfigPluginOptions {
+  readonly config: unknown
+  /** What is said of the configuration is said once, not by every process. */
+  readonly quiet: boolean
+}
 
-async function configPlugin (fastify: FastifyInstance, { config }: ConfigPluginOptions): Promise<void> {
+async function configPlugin (fastify: FastifyInstance, { config, quiet }: ConfigPluginOptions): Promise<void> {
   const complete = deepFreeze(parseConfig(config))
-  for (const warning of configWarnings(complete)) fastify.log.warn(warning)
+  if (!quiet) for (const warning of configWarnings(complete)) fastify.log.warn(warning)
   fastify.decorate('ociConfig', complete)
 }
 

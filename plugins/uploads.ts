@@ -1,6 +1,8 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
+import { LocalUploadLocks } from '../services/uploads/locks.js'
 import { UploadSessions } from '../services/uploads/sessions.js'
+import { SharedUploadLocks } from '../services/uploads/shared-locks.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -9,7 +11,9 @@ declare module 'fastify' {
 }
 
 async function uploadsPlugin (fastify: FastifyInstance): Promise<void> {
-  fastify.decorate('ociUploads', new UploadSessions({ driver: fastify.ociDriver }))
+  const { ownership } = fastify.ociWorkers
+  const locks = ownership === undefined ? new LocalUploadLocks() : new SharedUploadLocks(ownership)
+  fastify.decorate('ociUploads', new UploadSessions({ driver: fastify.ociDriver, locks }))
 }
 
-export default fp(uploadsPlugin, { name: 'oci-uploads', fastify: '5.x', dependencies: ['oci-storage'] })
+export default fp(uploadsPlugin, { name: 'oci-uploads', fastify: '5.x', dependencies: ['oci-storage', 'oci-workers'] })

@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { readFileSync, watch } from 'node:fs'
-import { readdir, stat } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
+import { readdir } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
 import type { Test } from 'tap'
+import { hangingUpload } from './helpers/hanging-upload.js'
 import { image, sha256 } from './helpers/images.js'
 import type { Manifest } from './helpers/images.js'
 import { runCli, serveProduct, startProduct } from './helpers/product.js'
@@ -15,7 +16,6 @@ import { RawConnection } from './helpers/raw-http.js'
 
 // dist/test/cli.test.js: the package is two directories up.
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
-const UPLOADS = 'docker/registry/v2/repositories/team/app/_uploads'
 
 /** Runs a command line that must be refused, and returns the one line it says. */
 async function refusal (t: Test, args: readonly string[], cwd: string): Promise<string> {
@@ -37,31 +37,6 @@ async function push (t: Test, { url }: Product, manifest: Manifest, tag: string)
     method: 'PUT', headers: { 'content-type': manifest.mediaType }, body: manifest.bytes
   })
   t.equal(answer.status, 201, await answer.text())
-}
-
-/** Starts an upload of `bytes` but sends only `count` of them; resolves when the server has written these. */
-async function hangingUpload (t: Test, product: Product, bytes: Buffer, count: number): Promise<{ path: string, connection: RawConnection }> {
-  const started = await fetch(`${product.url}/v2/team/app/blobs/uploads/`, { method: 'POST' })
-  t.equal(started.status, 202)
-  const path = new URL(started.headers.get('location') ?? '').pathname
-  const connection = await RawConnection.open(product.host)
-  t.teardown(() => { connection.socket.destroy() })
-  connection.send(`PATCH ${path} HTTP/1.1\r\nhost: ${product.host}\r\ncontent-type: application/octet-stream\r\ncontent-length: ${bytes.length}\r\n\r\n`)
-  connection.send(bytes.subarray(0, count))
-  const [id = ''] = await readdir(join(product.data, UPLOADS))
-  await grown(t, join(product.data, UPLOADS, id, 'data'), count)
-  return { path, connection }
-}
-
-/** Resolves when the file has that size. */
-async function grown (t: Test, file: string, size: number): Promise<void> {
-  const watcher = watch(file)
-  t.teardown(() => { watcher.close() })
-  for (;;) {
-    const changed = once(watcher, 'change')
-    if ((await stat(file)).size === size) return
-    await changed
-  }
 }
 
 /** Resolves when the port is closed: a moment after the signal. */

@@ -10,6 +10,7 @@ export const httpSchema = {
     relativeurls: { type: 'boolean', default: false, description: 'Location headers without scheme and host.' },
     secret: { type: 'string', description: 'Accepted for compatibility; upload state needs no secret here.' },
     draintimeout: { type: 'string', format: 'duration', default: '0s', description: 'How long requests may go on after SIGTERM before their connections are cut.' },
+    workers: { type: 'string', format: 'workers', default: '1', description: 'Ours. Processes that serve one port together; auto is one per core (standalone server).' },
     headers: {
       type: 'object',
       default: {},

@@ -9,8 +9,9 @@ import type { SchemaNode } from './schema-node.js'
 import { childSchema } from './schema-node.js'
 import { nearest } from './suggest.js'
 import { unsupported } from './supported.js'
+import { workerCount } from './workers.js'
 
-const ajv = new Ajv({ useDefaults: true, allErrors: true, verbose: true, formats: { duration: isDuration } })
+const ajv = new Ajv({ useDefaults: true, allErrors: true, verbose: true, formats: { duration: isDuration, workers: /^(?:auto|[1-9]\d{0,2})$/ } })
 const validate = ajv.compile<RegistryConfig>(configSchema)
 
 const DRIVERS = ['filesystem', 'inmemory', 's3', 's3aws', 'azure', 'gcs'] as const
@@ -23,7 +24,7 @@ const DRIVERS = ['filesystem', 'inmemory', 's3', 's3aws', 'azure', 'gcs'] as con
 export function parseConfig (input: unknown): RegistryConfig {
   const config = copy(input)
   if (!validate(config)) throw new ConfigError([...new Set([...(validate.errors ?? []).map(explain), ...driverProblems(config)])])
-  const problems = [...driverProblems(config), ...hostProblems(config), ...unsupported(config)]
+  const problems = [...driverProblems(config), ...hostProblems(config), ...workerProblems(config), ...unsupported(config)]
   if (problems.length > 0) throw new ConfigError(problems)
   return config
 }
@@ -49,6 +50,11 @@ function hostProblems ({ http: { host } }: RegistryConfig): string[] {
   return host === undefined || URL.canParse(host) ? [] : [`http.host: a URL is needed, not ${JSON.stringify(host)}`]
 }
 
+function workerProblems ({ http: { workers }, storage }: RegistryConfig): string[] {
+  if (storage.inmemory === undefined || workerCount(workers) === 1) return []
+  return [`http.workers: storage.inmemory is the memory of one process, so there can be only 1, not ${JSON.stringify(workers)}`]
+}
+
 function explain (error: ErrorObject): string {
   const path = error.instancePath.split('/').slice(1).map(part => part.replaceAll('~1', '/').replaceAll('~0', '~'))
   const at = formatPath(path) || 'configuration'
@@ -59,13 +65,17 @@ function explain (error: ErrorObject): string {
     case 'enum': return `${at}: one of ${(error.params['allowedValues'] as string[]).join(', ')} is needed, not ${shown}`
     case 'const': return `${at}: only ${String(error.params['allowedValue'])} is supported, not ${shown}`
     case 'type': return `${at}: ${NEEDED[String(error.params['type'])] ?? String(error.params['type'])} is needed, not ${shown}`
-    case 'format': return `${at}: a duration such as 300ms, 10s or 1h30m is needed, not ${shown}`
+    case 'format': return `${at}: ${FORMATS[String(error.params['format'])] ?? ''} is needed, not ${shown}`
     default: return `${at}: ${error.message ?? 'is invalid'}, not ${shown}`
   }
 }
 
 const NEEDED: Readonly<Record<string, string>> = {
   string: 'a text', boolean: 'true or false', integer: 'a whole number', object: 'a map of keys', array: 'a list'
+}
+
+const FORMATS: Readonly<Record<string, string>> = {
+  duration: 'a duration such as 300ms, 10s or 1h30m', workers: 'auto or a number of processes, at least 1'
 }
 
 function unknownKey (path: readonly string[]): string {

@@ -34,7 +34,7 @@ export function configWarnings (config: RegistryConfig): string[] {
     'health.file': health.file.length > 0,
     'health.http': health.http.length > 0,
     'health.tcp': health.tcp.length > 0,
-    'http.debug': http.debug?.addr !== undefined,
+    'http.debug.prometheus': http.debug?.prometheus.enabled === true,
     'log.hooks': log.hooks.some(({ disabled }) => disabled !== true)
   }
   return [

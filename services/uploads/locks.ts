@@ -14,7 +14,22 @@ const IDLE_MS = 2000
  * One writer per upload session, with hand-over: a client that lost its connection and comes back is not blocked by
  * its own dead request. A holder that still receives keeps the session, so that of two live requests one wins (R-102).
  */
-export class UploadLocks {
+export interface UploadLocks {
+  /** The lease of a session that nobody else can know of yet. */
+  fresh (id: string): UploadLease
+  /** Waits for the session. Rejects with the signal's reason when the caller goes away first. */
+  acquire (id: string, signal: AbortSignal): Promise<UploadLease>
+  /** Like `acquire`, but does not wait for a holder that may be alive: it is told to stop at once. */
+  seize (id: string, signal: AbortSignal): Promise<UploadLease>
+  /**
+   * Resolves true when nobody writes, at once or after a dead holder let go; false when the holder is alive and the
+   * size is a moving target.
+   */
+  settled (id: string, signal: AbortSignal): Promise<boolean>
+}
+
+/** The locks of a server of one process. */
+export class LocalUploadLocks implements UploadLocks {
   readonly #held = new Map<string, Holder>()
   readonly #idleMs: number
 
@@ -22,7 +37,10 @@ export class UploadLocks {
     this.#idleMs = idleMs
   }
 
-  /** Waits for the session. Rejects with the signal's reason when the caller goes away first. */
+  fresh (id: string): UploadLease {
+    return this.#grant(id)
+  }
+
   async acquire (id: string, signal: AbortSignal): Promise<UploadLease> {
     for (;;) {
       signal.throwIfAborted()
@@ -34,7 +52,6 @@ export class UploadLocks {
     }
   }
 
-  /** Like `acquire`, but does not wait for a holder that may be alive: it is told to stop at once. */
   async seize (id: string, signal: AbortSignal): Promise<UploadLease> {
     for (;;) {
       signal.throwIfAborted()
@@ -46,10 +63,6 @@ export class UploadLocks {
     }
   }
 
-  /**
-   * Resolves true when nobody writes, at once or after a dead holder let go; false when the holder is alive and the
-   * size is a moving target.
-   */
   async settled (id: string, signal: AbortSignal): Promise<boolean> {
     const holder = this.#held.get(id)
     if (holder === undefined) return true

@@ -6,8 +6,8 @@ import type { RepositoryName } from '../reference/reference.js'
 import { uploadDataPath, uploadDigestsPath, uploadPath, uploadStartedAtPath } from '../registry/layout.js'
 import type { FileWriter, StorageDriver } from '../storage/driver.js'
 import { RunningDigests, readDigests, writeDigests } from './digests.js'
-import { UploadLocks } from './locks.js'
-import type { UploadLease } from './locks.js'
+import { LocalUploadLocks } from './locks.js'
+import type { UploadLease, UploadLocks } from './locks.js'
 import { UploadSession } from './session.js'
 
 /** Hashes in progress that are remembered between requests; a forgotten one costs a second read at the end. */
@@ -27,7 +27,7 @@ export class UploadSessions {
   readonly #locks: UploadLocks
   readonly #running = new LRUCache<string, RunningDigests>({ max: MAX_RUNNING })
 
-  constructor ({ driver, locks = new UploadLocks() }: UploadSessionsOptions) {
+  constructor ({ driver, locks = new LocalUploadLocks() }: UploadSessionsOptions) {
     this.#driver = driver
     this.#locks = locks
   }
@@ -35,7 +35,8 @@ export class UploadSessions {
   /** A new, empty session. With `sha512` its bytes are hashed under both algorithms from the start (R-077). */
   async start (name: RepositoryName, { sha512 = false, signal }: { readonly sha512?: boolean, readonly signal?: AbortSignal } = {}): Promise<UploadSession> {
     const id = randomUUID()
-    const lease = await this.#locks.acquire(uploadPath(name, id), signal ?? new AbortController().signal)
+    signal?.throwIfAborted()
+    const lease = this.#locks.fresh(uploadPath(name, id))
     const running = new RunningDigests(sha512 ? ['sha512'] : [])
     try {
       await this.#driver.write(uploadStartedAtPath(name, id), Buffer.from(startedAt(new Date())))

@@ -1,3 +1,5 @@
+import type { Ownership } from './ownership.js'
+
 /** What crosses from one process to another: JSON. */
 export type Message = unknown
 
@@ -27,6 +29,8 @@ export interface Workers {
   ask (topic: string, message: Message): Promise<Message>
   /** Answers what other processes ask, whenever this one leads. One handler per topic. */
   serve (topic: string, handler: (message: Message) => Message | Promise<Message>): void
+  /** Which process may work on what. Absent where there are no others. */
+  readonly ownership?: Ownership
 }
 
 /** The one process of a server that has no others. Each registry in it has its own. */

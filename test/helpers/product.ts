@@ -40,6 +40,11 @@ export class CliProcess {
     })
   }
 
+  /** Id of the process. */
+  get pid (): number {
+    return this.#child.pid ?? 0
+  }
+
   /** Everything it has logged until now. */
   get log (): string {
     return this.#stderr
@@ -68,7 +73,7 @@ export class CliProcess {
 }
 
 /** A running registry: the built product, not the sources. */
-export interface Product extends Pick<CliProcess, 'ended' | 'log' | 'logged' | 'signal' | 'stop'> {
+export interface Product extends Pick<CliProcess, 'ended' | 'log' | 'logged' | 'pid' | 'signal' | 'stop'> {
   /** For HTTP clients: `http://127.0.0.1:12345`. */
   readonly url: string
   /** For image references: `127.0.0.1:12345`. */

@@ -124,7 +124,7 @@ t.test('what is not built yet and would be missed is refused; what nobody would 
     [{ ...MEMORY, notifications: { endpoints: [{ name: 'n', url: 'http://n' }] } }, 'notifications.endpoints'],
     [{ ...MEMORY, http: { h2c: { enabled: true } } }, 'http.h2c'],
     [{ ...MEMORY, proxy: { remoteurl: 'https://registry.example' } }, 'proxy.remoteurl'],
-    [{ ...MEMORY, middleware: { storage: [{ name: 'redirect' }] } }, 'middleware.storage'],
+    [{ ...MEMORY, middleware: { storage: [{ name: 'cloudfront' }] } }, 'middleware.storage (cloudfront)'],
     [{ ...MEMORY, policy: { repository: { classes: ['image'] } } }, 'policy.repository.classes'],
     [{ ...MEMORY, validation: { manifests: { urls: { allow: ['.*'] } } } }, 'validation.manifests.urls']
   ]

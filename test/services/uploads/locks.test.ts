@@ -2,7 +2,7 @@ import { getEventListeners } from 'node:events'
 import { setImmediate as macrotask } from 'node:timers/promises'
 import t from 'tap'
 import type { Test } from 'tap'
-import { UploadLocks } from '../../../services/uploads/locks.js'
+import { LocalUploadLocks } from '../../../services/uploads/locks.js'
 import type { UploadLease } from '../../../services/uploads/locks.js'
 
 const IDLE = 2000
@@ -58,7 +58,7 @@ function watched<T> (promise: Promise<T>): { readonly promise: Promise<T>, done:
 
 t.test('a free session is granted at once, without a timer', async t => {
   const clock = new FakeClock(t)
-  const locks = new UploadLocks()
+  const locks = new LocalUploadLocks()
   const lease = await locks.acquire('a', never())
   t.equal(lease.signal.aborted, false)
   t.equal(clock.pending.size, 0)
@@ -66,7 +66,7 @@ t.test('a free session is granted at once, without a timer', async t => {
 
 t.test('a session has one holder at a time, and a waiting request gets it on release', async t => {
   const clock = new FakeClock(t)
-  const locks = new UploadLocks()
+  const locks = new LocalUploadLocks()
   const first = await locks.acquire('a', never())
   const second = watched(locks.acquire('a', never()))
   await clock.advance(IDLE - 1)
@@ -79,7 +79,7 @@ t.test('a session has one holder at a time, and a waiting request gets it on rel
 })
 
 t.test('sessions do not wait for each other', async t => {
-  const locks = new UploadLocks()
+  const locks = new LocalUploadLocks()
   await locks.acquire('a', never())
   const other = await locks.acquire('b', never())
   t.equal(other.signal.aborted, false)
@@ -87,7 +87,7 @@ t.test('sessions do not wait for each other', async t => {
 
 t.test('a holder nobody waits for may be silent for as long as it likes', async t => {
   const clock = new FakeClock(t)
-  const locks = new UploadLocks()
+  const locks = new LocalUploadLocks()
   const lease = await locks.acquire('a', never())
   await clock.advance(100 * IDLE)
   t.equal(lease.signal.aborted, false)
@@ -95,7 +95,7 @@ t.test('a holder nobody waits for may be silent for as long as it likes', async 
 
 t.test('a holder silent for two seconds is aborted when somebody waits, who gets the session once it lets go', async t => {
   const clock = new FakeClock(t)
-  const locks = new UploadLocks()
+  const locks = new LocalUploadLocks()
   const first = await locks.acquire('a', never())
   const second = watched(locks.acquire('a', never()))
   await clock.advance(IDLE - 1)
@@ -111,7 +111,7 @@ t.test('a holder silent for two seconds is aborted when somebody waits, who gets
 
 t.test('a holder that was silent before anybody came is aborted at once', async t => {
   const clock = new FakeClock(t)
-  const locks = new UploadLocks()
+  const locks = new LocalUploadLocks()
   const first = await locks.acquire('a', never())
   await clock.advance(IDLE)
   const second = locks.acquire('a', never())
@@ -122,7 +122,7 @@ t.test('a holder that was silent before anybody came is aborted at once', async 
 
 t.test('a holder that keeps receiving is not aborted, until it stops (R-102)', async t => {
   const clock = new FakeClock(t)
-  const locks = new UploadLocks()
+  const locks = new LocalUploadLocks()
   const first = await locks.acquire('a', never())
   const second = watched(locks.acquire('a', never()))
   for (let i = 0; i < 10; i++) {
@@ -139,7 +139,7 @@ t.test('a holder that keeps receiving is not aborted, until it stops (R-102)', a
 
 t.test('the idle time can be set', async t => {
   const clock = new FakeClock(t)
-  const locks = new UploadLocks({ idleMs: 50 })
+  const locks = new LocalUploadLocks({ idleMs: 50 })
   const first = await locks.acquire('a', never())
   const second = watched(locks.acquire('a', never()))
   await clock.advance(49)
@@ -152,7 +152,7 @@ t.test('the idle time can be set', async t => {
 
 t.test('seize tells a live holder to stop at once, and waits until it did', async t => {
   const clock = new FakeClock(t)
-  const locks = new UploadLocks()
+  const locks = new LocalUploadLocks()
   const first = await locks.acquire('a', never())
   const seized = watched(locks.seize('a', never()))
   t.equal(first.signal.aborted, true)
@@ -164,13 +164,13 @@ t.test('seize tells a live holder to stop at once, and waits until it did', asyn
 })
 
 t.test('seize takes a free session', async t => {
-  const lease = await new UploadLocks().seize('a', never())
+  const lease = await new LocalUploadLocks().seize('a', never())
   t.equal(lease.signal.aborted, false)
 })
 
 t.test('seize does not wait for a live request that was queued before it', async t => {
   const clock = new FakeClock(t)
-  const locks = new UploadLocks()
+  const locks = new LocalUploadLocks()
   const first = await locks.acquire('a', never())
   const queued = locks.acquire('a', never()).then(lease => {
     lease.signal.addEventListener('abort', () => { lease.release() })
@@ -188,13 +188,13 @@ t.test('seize does not wait for a live request that was queued before it', async
 
 t.test('settled says true at once when nobody writes', async t => {
   const clock = new FakeClock(t)
-  t.equal(await new UploadLocks().settled('a', never()), true)
+  t.equal(await new LocalUploadLocks().settled('a', never()), true)
   t.equal(clock.pending.size, 0)
 })
 
 t.test('settled says true as soon as the holder lets go', async t => {
   const clock = new FakeClock(t)
-  const locks = new UploadLocks()
+  const locks = new LocalUploadLocks()
   const lease = await locks.acquire('a', never())
   const settled = watched(locks.settled('a', never()))
   await clock.advance(10)
@@ -206,7 +206,7 @@ t.test('settled says true as soon as the holder lets go', async t => {
 
 t.test('settled says false when the holder is alive', async t => {
   const clock = new FakeClock(t)
-  const locks = new UploadLocks()
+  const locks = new LocalUploadLocks()
   const lease = await locks.acquire('a', never())
   const settled = watched(locks.settled('a', never()))
   await clock.advance(1000)
@@ -220,7 +220,7 @@ t.test('settled says false when the holder is alive', async t => {
 
 t.test('settled stops a silent holder and says true when it let go', async t => {
   const clock = new FakeClock(t)
-  const locks = new UploadLocks()
+  const locks = new LocalUploadLocks()
   const lease = await locks.acquire('a', never())
   lease.signal.addEventListener('abort', () => { lease.release() })
   const settled = watched(locks.settled('a', never()))
@@ -232,7 +232,7 @@ t.test('settled stops a silent holder and says true when it let go', async t => 
 
 t.test('settled says false when a silent holder does not let go', async t => {
   const clock = new FakeClock(t)
-  const locks = new UploadLocks()
+  const locks = new LocalUploadLocks()
   const lease = await locks.acquire('a', never())
   const settled = watched(locks.settled('a', never()))
   await clock.advance(2 * IDLE - 1)
@@ -246,7 +246,7 @@ t.test('settled says false when a silent holder does not let go', async t => {
 
 t.test('settled gives up with its caller', async t => {
   const clock = new FakeClock(t)
-  const locks = new UploadLocks()
+  const locks = new LocalUploadLocks()
   await locks.acquire('a', never())
   const controller = new AbortController()
   const settled = locks.settled('a', controller.signal)
@@ -258,7 +258,7 @@ t.test('settled gives up with its caller', async t => {
 
 t.test('a waiting request that goes away rejects with its reason and leaves no timer and no listener', async t => {
   const clock = new FakeClock(t)
-  const locks = new UploadLocks()
+  const locks = new LocalUploadLocks()
   const first = await locks.acquire('a', never())
   const controller = new AbortController()
   const waiting = locks.acquire('a', controller.signal)
@@ -275,7 +275,7 @@ t.test('a waiting request that goes away rejects with its reason and leaves no t
 })
 
 t.test('a granted request leaves no listener on its signal', async t => {
-  const locks = new UploadLocks()
+  const locks = new LocalUploadLocks()
   const first = await locks.acquire('a', never())
   const controller = new AbortController()
   const waiting = locks.acquire('a', controller.signal)
@@ -285,14 +285,14 @@ t.test('a granted request leaves no listener on its signal', async t => {
 })
 
 t.test('a request that is gone already is not granted a free session', async t => {
-  const locks = new UploadLocks()
+  const locks = new LocalUploadLocks()
   await t.rejects(locks.acquire('a', AbortSignal.abort(new Error('caller left'))), { message: 'caller left' })
   t.equal(await locks.settled('a', never()), true)
 })
 
 t.test('releasing twice does not take the session from the next holder', async t => {
   const clock = new FakeClock(t)
-  const locks = new UploadLocks()
+  const locks = new LocalUploadLocks()
   const first = await locks.acquire('a', never())
   first.release()
   first.release()
@@ -307,7 +307,7 @@ t.test('releasing twice does not take the session from the next holder', async t
 
 t.test('a released holder is not aborted by those that come later', async t => {
   const clock = new FakeClock(t)
-  const locks = new UploadLocks()
+  const locks = new LocalUploadLocks()
   const first = await locks.acquire('a', never())
   first.release()
   await locks.acquire('a', never())
@@ -319,7 +319,7 @@ t.test('a released holder is not aborted by those that come later', async t => {
 
 t.test('fifty waiting requests each get their turn, one at a time, in the order they came', async t => {
   const clock = new FakeClock(t)
-  const locks = new UploadLocks()
+  const locks = new LocalUploadLocks()
   const first = await locks.acquire('a', never())
   const turns: number[] = []
   let holders = 1

@@ -7,7 +7,7 @@ import { uploadDataPath, uploadDigestsPath, uploadPath, uploadStartedAtPath } fr
 import type { FileWriter, StorageDriver } from '../../../services/storage/driver.js'
 import { FilesystemDriver } from '../../../services/storage/filesystem.js'
 import { MemoryDriver } from '../../../services/storage/memory.js'
-import { UploadLocks } from '../../../services/uploads/locks.js'
+import { LocalUploadLocks } from '../../../services/uploads/locks.js'
 import { UploadSessions } from '../../../services/uploads/sessions.js'
 import { FaultDriver, diskFull } from '../../helpers/fault-driver.js'
 import type { Operation } from '../../helpers/fault-driver.js'
@@ -285,7 +285,7 @@ t.test('two requests on one session write one after the other, never mixed (R-10
 
 t.test('a request takes over from a dead one, and goes on behind what that one left (R-102)', async t => {
   const driver = await disk(t)
-  const sessions = new UploadSessions({ driver, locks: new UploadLocks({ idleMs: 0 }) })
+  const sessions = new UploadSessions({ driver, locks: new LocalUploadLocks({ idleMs: 0 }) })
   const id = await start(sessions)
   const dead = new PassThrough()
   const written = new Promise<void>(resolve => {
