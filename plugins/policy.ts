@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { parseDuration } from '../services/config/duration.js'
 import { warningHeaders } from '../services/http/warning.js'
+import { configuredRules } from '../services/policy/configured.js'
 import type { PolicyHooks } from '../services/policy/hooks.js'
 import { Policy } from '../services/policy/policy.js'
 import { rulesOfHooks } from '../services/policy/rule.js'
@@ -19,8 +20,10 @@ export interface PolicyPluginOptions {
 }
 
 async function policyPlugin (fastify: FastifyInstance, { hooks = {} }: PolicyPluginOptions): Promise<void> {
-  const { ociConfig: { policy: { audit, hooks: { timeout, failedreads } } }, ociDebug } = fastify
-  const policy = new Policy({ rules: rulesOfHooks(hooks), audit, timeout: parseDuration(timeout), failedReads: failedreads })
+  const { ociConfig: { policy: configured }, ociDebug, ociWorkers: workers, ociDriver: driver } = fastify
+  const { audit, hooks: { timeout, failedreads } } = configured
+  const rules = [...configuredRules(configured, { workers, driver }), ...rulesOfHooks(hooks)]
+  const policy = new Policy({ rules, audit, timeout: parseDuration(timeout), failedReads: failedreads })
   fastify.decorate('ociPolicy', policy)
   if (policy.isEmpty) return
   ociDebug.publish('policy', () => policy.engine.counts)
@@ -36,4 +39,4 @@ function sendWarnings (request: FastifyRequest, reply: FastifyReply, _payload: u
   done()
 }
 
-export default fp(policyPlugin, { name: 'oci-policy', fastify: '5.x', dependencies: ['oci-config', 'oci-debug', 'oci-workers'] })
+export default fp(policyPlugin, { name: 'oci-policy', fastify: '5.x', dependencies: ['oci-config', 'oci-debug', 'oci-workers', 'oci-storage'] })

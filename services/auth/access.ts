@@ -11,7 +11,11 @@ export interface AccessRecord {
 }
 
 /** Who is allowed; `user` reaches logs and events. */
-export interface Grant { readonly user?: string }
+export interface Grant {
+  readonly user?: string
+  /** Classes of artifacts the caller may push, where a token is for certain ones: `image`, `plugin`. */
+  readonly classes?: readonly string[]
+}
 
 /** What a controller sees of a request. */
 export interface AccessRequest {

@@ -5,7 +5,7 @@ import type { RegistryConfig } from '../../schemas/config/index.js'
  * data lies, who is told. One line each.
  */
 export function unsupported (config: RegistryConfig): string[] {
-  const { storage, auth, middleware, http, notifications, proxy, policy, validation } = config
+  const { storage, auth, middleware, http, notifications, proxy } = config
   const wanted: Record<string, boolean> = {
     'storage.s3': storage.s3 !== undefined,
     'storage.s3aws': storage.s3aws !== undefined,
@@ -17,9 +17,7 @@ export function unsupported (config: RegistryConfig): string[] {
     'middleware.storage (cloudfront)': middleware.storage.some(({ name, disabled }) => name === 'cloudfront' && !disabled),
     'http.h2c': http.h2c.enabled,
     'notifications.endpoints': notifications.endpoints.some(({ disabled }) => !disabled),
-    'proxy.remoteurl': proxy.remoteurl !== undefined && proxy.remoteurl !== '',
-    'policy.repository.classes': policy.repository.classes.length > 0,
-    'validation.manifests.urls': validation.manifests.urls.allow.length + validation.manifests.urls.deny.length > 0
+    'proxy.remoteurl': proxy.remoteurl !== undefined && proxy.remoteurl !== ''
   }
   return lines(wanted, 'is not supported yet')
 }

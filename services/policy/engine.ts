@@ -84,8 +84,8 @@ export class PolicyEngine {
   }
 
   /** @throws {OciError} what the rule says of so many bytes, as for `ask` */
-  async admit ({ rule, limit }: LimitOf, bytes: number, repository: RepositoryName, caller: PolicyCaller): Promise<void> {
-    await this.#answer({ rule, name: 'beforePush', repository, caller }, () => limit(bytes))
+  async admit ({ rule, limit }: LimitOf, { bytes, upload }: { readonly bytes: number, readonly upload: string }, repository: RepositoryName, caller: PolicyCaller): Promise<void> {
+    await this.#answer({ rule, name: 'beforePush', repository, caller }, () => limit(bytes, upload))
   }
 
   /** Tells all hooks of a name, one after the other; nobody waits. */

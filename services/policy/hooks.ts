@@ -97,8 +97,8 @@ export interface Denial {
 /** Yes, with a remark: a `Warning` header. */
 export interface Remark { readonly warn: string | readonly string[] }
 
-/** Judges what an upload is about to hold in all, in bytes, before it is written. */
-export type UploadLimit = (bytes: number) => Denial | undefined | Promise<Denial | undefined>
+/** Judges what an upload, by its session's id, is about to hold in all, in bytes, before it is written. */
+export type UploadLimit = (bytes: number, upload: string) => Denial | undefined | Promise<Denial | undefined>
 
 /** Yes, as long as the upload keeps to a limit; of `start` and `resume`. */
 export interface Allowance extends Partial<Remark> { readonly limit: UploadLimit }

@@ -31,11 +31,11 @@ export class Inquiry {
   }
 
   /** What holds an upload to the limits that were set; it ends the inquiry when the upload's request does. */
-  meter (): UploadMeter {
+  meter (upload: string): UploadMeter {
     const limits = this.#limits
     return {
       admit: async bytes => {
-        for (const limit of limits) await this.#engine.admit(limit, bytes, this.#repository, this.#caller)
+        for (const limit of limits) await this.#engine.admit(limit, { bytes, upload }, this.#repository, this.#caller)
       },
       end: async kept => { await this.end(kept) }
     }

@@ -86,7 +86,7 @@ export class PolicyBlobs extends ForwardingBlobStore {
   async #metered (inquiry: Inquiry, open: () => Promise<UploadSession>): Promise<UploadSession> {
     try {
       const session = await open()
-      const { admit, end } = inquiry.meter()
+      const { admit, end } = inquiry.meter(session.id)
       session.meter({ admit, end: async kept => { await end(kept || this.#committed.has(session.id)) } })
       return session
     } catch (error) {

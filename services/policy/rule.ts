@@ -1,3 +1,4 @@
+import type { RepositoryName } from '../reference/reference.js'
 import type { Allowance, DeleteNotice, DeleteQuestion, ManifestQuestion, PolicyHooks, PullQuestion, PushNotice, PushQuestion, TagQuestion, Verdict } from './hooks.js'
 
 /** What each hook is asked or told. */
@@ -25,6 +26,8 @@ export interface PolicyRule {
   readonly name: string
   /** Only says what it would refuse. */
   readonly audit: boolean
+  /** Whether it has anything to say about a repository. */
+  readonly concerns: (repository: RepositoryName) => boolean
   readonly hooks: { readonly [K in HookName]?: RuleHook<K> }
 }
 
@@ -37,7 +40,7 @@ export function rulesOfHooks (hooks: PolicyHooks): PolicyRule[] {
     const list = (given === undefined ? [] : [given].flat()) as Array<RuleHook<typeof name>>
     return list.map((hook, i) => {
       const called = hook.name === '' || hook.name === name ? '' : ` (${hook.name})`
-      return { name: `hooks.${name}[${i}]${called}`, audit: false, hooks: { [name]: hook } }
+      return { name: `hooks.${name}[${i}]${called}`, audit: false, concerns: () => true, hooks: { [name]: hook } }
     })
   })
 }

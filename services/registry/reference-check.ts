@@ -1,6 +1,7 @@
 import { OciError, OciErrors } from '../errors/oci-error.js'
 import type { Digest } from '../reference/reference.js'
 import { concurrently } from './concurrently.js'
+import type { LayerUrls } from './layer-urls.js'
 import type { ManifestChild, ManifestContent } from './manifest-content.js'
 import type { BlobStatter } from './types.js'
 
@@ -10,6 +11,8 @@ export interface ReferenceValidation {
   readonly disabled: boolean
   /** Children of an index: all, none, or those for the platforms of the list. */
   readonly platforms: 'all' | 'none' | 'list'
+  /** Where layers may say that they can be found; anywhere unless given. */
+  readonly urls?: LayerUrls | undefined
   readonly platformlist: ReadonlyArray<{ readonly architecture: string, readonly os: string }>
 }
 
@@ -32,6 +35,7 @@ export class ReferenceCheck {
   /**
    * Returns what is odd but accepted.
    *
+   * @throws {OciError} MANIFEST_INVALID for a layer with a URL that is not allowed
    * @throws {OciErrors} one MANIFEST_BLOB_UNKNOWN for every missing reference, not only the first (R-169)
    */
   async check ({ blobs, children, layers, declaresMediaType }: ManifestContent): Promise<string[]> {
@@ -40,6 +44,7 @@ export class ReferenceCheck {
     const warnings = external > 0 ? [`${external} non-distributable layers are not kept here`] : []
     if (!declaresMediaType) warnings.push('the manifest does not state its mediaType')
     if (validation.disabled) return warnings
+    validation.urls?.check(layers)
     const references = [
       ...blobs.map(({ digest, size }) => ({ digest, size, stat: this.#blob })),
       ...children.filter(child => this.#isRequired(child)).map(({ digest, size }) => ({ digest, size, stat: this.#child }))
