@@ -59,3 +59,36 @@ t.test('what keeps to the limit goes through, whole and in pieces', async t => {
   const finished = await fetch(`${halves.headers.get('location') ?? ''}?digest=${whole.digest}`, { method: 'PUT', body: whole.bytes.subarray(MAX / 2) })
   t.equal(finished.status, 201)
 })
+
+t.test('a quota and a layer size hold for bodies without a length too, and several at a time', async t => {
+  const policy = { quotas: [{ repositories: ['team/*'], bytes: '100kB' }], sizes: [{ repositories: ['sized'], layer: '50kB' }] }
+  await using registry = await startRegistry({ policy })
+  const chunk = `${(4096).toString(16)}\r\n${'x'.repeat(4096)}\r\n`
+  const locations = [await start(registry), await start(registry), await start(registry)]
+  const [first, second, third] = await Promise.all(locations.map(async location => {
+    const connection = await RawConnection.open(registry.host)
+    connection.send(`PATCH ${location} HTTP/1.1\r\nHost: ${registry.host}\r\nTransfer-Encoding: chunked\r\n\r\n${chunk}`)
+    return connection
+  })) as [RawConnection, RawConnection, RawConnection]
+  for (const connection of [first, second]) {
+    for (let i = 1; i < 10; i++) connection.send(chunk)
+    connection.send('0\r\n\r\n')
+    t.equal((await connection.answer()).status, 202, 'two of 40 960 bytes fit')
+    connection.socket.destroy()
+  }
+  for (let i = 1; i < 10; i++) third.send(chunk)
+  const refused = await third.answer()
+  third.abort()
+  t.equal(refused.status, 403)
+  t.match(refused.body, /repository team\/app may hold 100kB: it holds 0 bytes, 81920 are being pushed, and this needs \d+/)
+  t.equal((await rawRequest(registry.host, 'GET', locations[2] ?? '')).status, 404)
+
+  const { headers } = await rawRequest(registry.host, 'POST', '/v2/sized/blobs/uploads/', { 'content-length': '0' })
+  const connection = await RawConnection.open(registry.host)
+  connection.send(`PATCH ${new URL(headers.get('location') ?? '').pathname} HTTP/1.1\r\nHost: ${registry.host}\r\nTransfer-Encoding: chunked\r\n\r\n`)
+  for (let i = 0; i < 13; i++) connection.send(chunk)
+  const { status, body } = await connection.answer()
+  t.equal(status, 403)
+  t.match(body, 'a layer may have 50kB')
+  connection.abort()
+})
