@@ -5,7 +5,7 @@ export type { OciCode, OciErrorEntry, OciErrorOptions } from './services/errors/
 export { ConfigError } from './services/errors/config-error.js'
 export { DriverError } from './services/errors/driver-error.js'
 export type { DriverErrorKind } from './services/errors/driver-error.js'
-export type { AccessController, AccessRecord, AccessRequest, Action, Grant } from './services/auth/access.js'
+export type { AccessController, AccessRecord, AccessRequest, Action, Authorize, Grant } from './services/auth/access.js'
 export type { ByteRange, FileInfo, FileWriter, StorageDriver, WriteOptions } from './services/storage/driver.js'
 export { registerMiddleware } from './services/middleware/catalogue.js'
 export type { LoadedMiddleware as MiddlewareFunctions } from './services/middleware/load.js'

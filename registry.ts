@@ -1,5 +1,6 @@
-import type { FastifyInstance, RegisterOptions } from 'fastify'
+import type { FastifyInstance, FastifyRequest, RegisterOptions } from 'fastify'
 import fp from 'fastify-plugin'
+import auditPlugin from './plugins/audit.js'
 import authPlugin from './plugins/auth.js'
 import configPlugin from './plugins/config.js'
 import debugPlugin from './plugins/debug.js'
@@ -16,7 +17,7 @@ import validationPlugin from './plugins/validation.js'
 import workersPlugin from './plugins/workers.js'
 import routes from './routes/index.js'
 import type { RegistryConfigInput } from './schemas/config/index.js'
-import type { AccessController } from './services/auth/access.js'
+import type { AccessController, Authorize } from './services/auth/access.js'
 import type { DebugVariables } from './services/debug/variables.js'
 import type { LoadedMiddleware } from './services/middleware/load.js'
 import type { PolicyHooks } from './services/policy/hooks.js'
@@ -26,7 +27,7 @@ import type { Workers } from './services/workers/workers.js'
 /** Live objects a host hands in. They stay the host's: the registry never closes them. */
 export interface RegistryInstances {
   readonly driver?: StorageDriver
-  readonly accessController?: AccessController
+  readonly accessController?: AccessController<FastifyRequest> | Authorize<FastifyRequest>
   /** The processes that serve together with this one, where there are several. */
   readonly workers?: Workers
   /** Put in front of the driver, the namespace and each repository, in order, outside of what is configured. */
@@ -46,13 +47,15 @@ export interface RegistryOptions extends RegistryConfigInput {
   readonly baseDirectory?: string
   /** Policy in code: who may push, tag, pull and delete what. */
   readonly hooks?: PolicyHooks
+  /** Who may do what, by rules of the host's: the same as in `instances`. */
+  readonly accessController?: AccessController<FastifyRequest> | Authorize<FastifyRequest>
   /** Called once, when the registry is ready to serve: the way to it from outside its scope. */
   readonly onReady?: (handle: RegistryHandle) => void
 }
 
 async function registryPlugin (fastify: FastifyInstance, options: RegistryOptions & RegisterOptions): Promise<void> {
-  const { prefix, logLevel, logSerializers, instances = {}, baseDirectory, hooks, onReady, ...config } = options
-  const { driver, accessController, workers, middleware } = instances
+  const { prefix, logLevel, logSerializers, instances = {}, accessController = instances.accessController, baseDirectory, hooks, onReady, ...config } = options
+  const { driver, workers, middleware } = instances
   // A driver of the host's takes the place of a configured one.
   const storage = driver === undefined ? config.storage : { ...config.storage, inmemory: {} }
 
@@ -76,6 +79,7 @@ async function registryPlugin (fastify: FastifyInstance, options: RegistryOption
     await scope.register(routingPlugin)
     await scope.register(headersPlugin)
     await scope.register(repositoryPlugin)
+    await scope.register(auditPlugin)
     await scope.register(routes)
   })
 

@@ -38,6 +38,7 @@ export function buildServer ({ logger, tls, ...options }: ServerOptions): Fastif
     return503OnClosing: false,
     exposeHeadRoutes: false,
     logController: new OneLinePerRequest({ disableRequestLogging: options.log?.accesslog?.disabled ?? false }),
+    trustProxy: [...options.http?.trustedproxies ?? []],
     routerOptions: { maxParamLength: 512 },
     // What the router cannot decode never reaches a route; it is answered like everything else.
     frameworkErrors: (error, request, reply) => { sendError(error, request, reply) }

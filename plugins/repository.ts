@@ -2,7 +2,8 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { UploadQuery } from '../schemas/upload-routes.js'
 import { CATALOG_ACCESS, repositoryAccess } from '../services/auth/access.js'
-import type { AccessController, AccessRecord, AccessRequest, Grant } from '../services/auth/access.js'
+import type { AccessController, AccessRecord, Grant } from '../services/auth/access.js'
+import { AccessRefused } from '../services/auth/refusal.js'
 import { OciError } from '../services/errors/oci-error.js'
 import { parseRepositoryName } from '../services/reference/reference.js'
 import type { RepositoryName } from '../services/reference/reference.js'
@@ -24,6 +25,10 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Set before the handler of every route on a repository; null on the others. */
     oci: OciContext
+    /** Who was let in; null until then, and on routes that are public. */
+    ociGrant: Grant | null
+    /** Why nobody was. */
+    ociRefusal: OciError | null
   }
 }
 
@@ -35,26 +40,55 @@ async function repositoryPlugin (fastify: FastifyInstance): Promise<void> {
   const { ociAuth, ociNamespace, ociPolicy, ociMiddleware } = fastify
   // The type is what handlers of repository routes see; Fastify wants the shape declared before there is a value.
   fastify.decorateRequest('oci', null as unknown as OciContext)
+  fastify.decorateRequest('ociGrant', null)
+  fastify.decorateRequest('ociRefusal', null)
 
-  fastify.addHook('preHandler', async function enforceAccess (request): Promise<void> {
+  // In callback form: where the answer is known at once, as in an open registry, nothing is awaited.
+  fastify.addHook('preHandler', function enforceAccess (request, _reply, done) {
     const { ociAccess } = request.routeOptions.config
-    if (ociAccess === 'public') return
-    const name = ociAccess === 'repository' ? repositoryName(request) : undefined
-    const { method, headers: { authorization } } = request
-    const caller = { method, authorization }
-    const grant = await ociAuth.authorize(caller, accessRecords(request, name))
+    if (ociAccess === 'public') return done()
+    try {
+      const name = ociAccess === 'repository' ? repositoryName(request) : undefined
+      const grant = ociAuth.authorize(request, accessRecords(request, name))
+      if (grant instanceof Promise) return admitLater(request, name, grant)
+      admit(request, name, grant)
+    } catch (error) {
+      return done(refusal(request, error))
+    }
+    done()
+  })
+
+  async function admitLater (request: FastifyRequest, name: RepositoryName | undefined, granting: Promise<Grant>): Promise<void> {
+    try {
+      admit(request, name, await granting)
+    } catch (error) {
+      throw refusal(request, error)
+    }
+  }
+
+  function admit (request: FastifyRequest, name: RepositoryName | undefined, grant: Grant): void {
+    request.ociGrant = grant
+    if (grant.user !== undefined) request.log = request.log.child({ 'auth.user.name': grant.user })
     if (name === undefined) return
     refuseSwitchedOff(request)
     const warnings: string[] = []
     let repository = ociPolicy.protect(ociNamespace.repository(name), { grant, log: request.log, warn: text => { warnings.push(text) } })
     for (const decorate of ociMiddleware.repository) repository = decorate(repository)
-    request.oci = { grant, repository, warnings, mayPull: other => mayPull(ociAuth, caller, other) }
-  })
+    request.oci = { grant, repository, warnings, mayPull: other => mayPull(ociAuth, request, other) }
+  }
 }
 
-async function mayPull (controller: AccessController, caller: AccessRequest, name: RepositoryName): Promise<boolean> {
+/** Keeps for the audit what was refused, and with what name. */
+function refusal (request: FastifyRequest, error: unknown): Error {
+  if (request.ociGrant === null && OciError.is(error)) request.ociRefusal = error
+  if (error instanceof AccessRefused && error.user !== undefined) request.log = request.log.child({ 'auth.user.name': error.user })
+  // JavaScript lets a controller of the host's throw anything.
+  return error instanceof Error || OciError.is(error) ? error : new OciError('UNKNOWN', { cause: error })
+}
+
+async function mayPull (controller: AccessController<FastifyRequest>, request: FastifyRequest, name: RepositoryName): Promise<boolean> {
   try {
-    await controller.authorize(caller, [{ type: 'repository', name, action: 'pull' }])
+    await controller.authorize(request, [{ type: 'repository', name, action: 'pull' }])
     return true
   } catch (error) {
     if (OciError.is(error) && error.status < 500) return false

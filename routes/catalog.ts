@@ -16,10 +16,10 @@ export default async function catalogRoutes (fastify: RouteScope, { locations }:
     url: '/v2/_catalog',
     schema: getCatalog,
     config: { ociAccess: 'catalog' },
-    async handler ({ query }, reply) {
+    async handler ({ query, ociGrant }, reply) {
       const { limit = Math.min(DEFAULT_PAGE, max), ...after } = parsePagination({ n: query.n?.[0], last: query.last?.[0] })
       if (limit > max) throw new OciError('PAGINATION_NUMBER_INVALID', { detail: { n: limit } })
-      const { items, more } = await ociNamespace.repositories({ limit, ...after })
+      const { items, more } = await ociNamespace.repositories({ limit, ...after }, ociGrant?.visible)
       const last = items.at(-1)
       if (more && last !== undefined) reply.header('link', nextLink(locations.path('_catalog'), { last, limit }))
       return reply.header('content-type', 'application/json').send(Buffer.from(JSON.stringify({ repositories: items })))

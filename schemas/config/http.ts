@@ -9,6 +9,7 @@ export const httpSchema = {
     host: { type: 'string', pattern: '^https?://[^/]+', description: 'External base URL for Location headers; beats what proxies say.' },
     relativeurls: { type: 'boolean', default: false, description: 'Location headers without scheme and host.' },
     secret: { type: 'string', description: 'Accepted for compatibility; upload state needs no secret here.' },
+    trustedproxies: { type: 'array', items: { type: 'string' }, default: [], description: 'Ours. Addresses and networks of proxies whose X-Forwarded-For is believed: what the log and slowed logins take for the client (standalone server).' },
     draintimeout: { type: 'string', format: 'duration', default: '0s', description: 'How long requests may go on after SIGTERM before their connections are cut.' },
     workers: { type: 'string', format: 'workers', default: '1', description: 'Ours. Processes that serve one port together; auto is one per core (standalone server).' },
     headers: {

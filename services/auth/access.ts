@@ -1,5 +1,8 @@
+import type { IncomingHttpHeaders } from 'node:http'
 import type { RepositoryName } from '../reference/reference.js'
 import type { Resource } from '../reference/resource-path.js'
+import type { Visibility } from '../registry/types.js'
+import { parseBasic } from './basic.js'
 
 export type Action = 'pull' | 'push' | 'delete' | '*'
 
@@ -10,31 +13,51 @@ export interface AccessRecord {
   readonly action: Action
 }
 
-/** Who is allowed; `user` reaches logs and events. */
+/** Who is let in. `user` reaches logs, audit lines and events. */
 export interface Grant {
   readonly user?: string
   /** Classes of artifacts the caller may push, where a token is for certain ones: `image`, `plugin`. */
   readonly classes?: readonly string[]
+  readonly groups?: readonly string[]
+  /** What the caller may see of the registry, where that is not all of it: the catalog lists nothing else. */
+  readonly visible?: Visibility
 }
 
-/** What a controller sees of a request. */
+/**
+ * What the registry itself looks at in a request. What a controller is given is the request of the server it runs in:
+ * in Fastify the `FastifyRequest`, with the host's session and all it is decorated with.
+ */
 export interface AccessRequest {
   readonly method: string
-  /** The Authorization header. */
-  readonly authorization: string | undefined
+  readonly headers: IncomingHttpHeaders
+  /** The client's address; behind a proxy what the server's `trustProxy` makes of it. */
+  readonly ip: string
+  readonly protocol: string
+  /** As the client knows the server: name and port. */
+  readonly host: string
 }
 
 /**
  * Decides whether a request may do what its records say; no records means: valid credentials are enough.
  * Throws {@link OciError} UNAUTHORIZED with a `www-authenticate` header, or DENIED.
  */
-export interface AccessController {
-  authorize (request: AccessRequest, records: readonly AccessRecord[]): Grant | Promise<Grant>
+export interface AccessController<Request extends AccessRequest = AccessRequest> {
+  authorize (request: Request, records: readonly AccessRecord[]): Grant | Promise<Grant>
+  /** Of what the controller itself opened. A host's controller is never closed by the registry. */
+  close? (): Promise<void>
 }
 
-/** Everybody may do everything. */
+/** A controller that is but a function. */
+export type Authorize<Request extends AccessRequest = AccessRequest> = AccessController<Request>['authorize']
+
+const EVERYBODY: Grant = {}
+
+/** Everybody may do everything. Who gives a name is called so in logs and events, as in docker's registry; it proves nothing. */
 export const openAccess: AccessController = {
-  authorize: () => ({})
+  authorize ({ headers: { authorization } }) {
+    const claimed = authorization === undefined ? undefined : parseBasic(authorization)?.user
+    return claimed === undefined || claimed === '' ? EVERYBODY : { user: claimed }
+  }
 }
 
 const CANCEL: readonly Action[] = ['pull', 'push']

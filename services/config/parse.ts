@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { Ajv } from 'ajv'
 import type { ErrorObject } from 'ajv'
 import { configSchema } from '../../schemas/config/index.js'
@@ -5,6 +6,7 @@ import type { RegistryConfig } from '../../schemas/config/index.js'
 import { ConfigError } from '../errors/config-error.js'
 import { layerUrlProblems } from '../registry/layer-urls.js'
 import { isBytes } from './bytes.js'
+import { authProblems } from './auth-problems.js'
 import { isDuration } from './duration.js'
 import { formatPath, isSecret } from './schema-node.js'
 import type { SchemaNode } from './schema-node.js'
@@ -26,7 +28,7 @@ const DRIVERS = ['filesystem', 'inmemory', 's3', 's3aws', 'azure', 'gcs'] as con
 export function parseConfig (input: unknown): RegistryConfig {
   const config = copy(input)
   if (!validate(config)) throw new ConfigError([...new Set([...(validate.errors ?? []).map(explain), ...driverProblems(config)])])
-  const problems = [...driverProblems(config), ...hostProblems(config), ...workerProblems(config), ...layerUrlProblems(config.validation.manifests.urls), ...unsupported(config)]
+  const problems = [...driverProblems(config), ...hostProblems(config), ...workerProblems(config), ...authProblems(config), ...layerUrlProblems(config.validation.manifests.urls), ...unsupported(config)]
   if (problems.length > 0) throw new ConfigError(problems)
   return config
 }
@@ -48,8 +50,17 @@ function driverProblems (config: unknown): string[] {
   return drivers.length === 1 ? [] : [`storage: exactly one driver is needed, got ${drivers.join(' and ')}`]
 }
 
-function hostProblems ({ http: { host } }: RegistryConfig): string[] {
-  return host === undefined || URL.canParse(host) ? [] : [`http.host: a URL is needed, not ${JSON.stringify(host)}`]
+function hostProblems ({ http: { host, trustedproxies } }: RegistryConfig): string[] {
+  return [
+    ...host === undefined || URL.canParse(host) ? [] : [`http.host: a URL is needed, not ${JSON.stringify(host)}`],
+    ...trustedproxies.filter(proxy => !isNetwork(proxy)).map(proxy => `http.trustedproxies: an address or a network such as 10.0.0.0/8 is needed, not ${JSON.stringify(proxy)}`)
+  ]
+}
+
+function isNetwork (text: string): boolean {
+  const [address = '', bits = '1', ...rest] = text.split('/')
+  const version = isIP(address)
+  return version !== 0 && rest.length === 0 && /^[1-9]\d{0,2}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128)
 }
 
 function workerProblems ({ http: { workers }, storage }: RegistryConfig): string[] {

@@ -11,8 +11,6 @@ export function unsupported (config: RegistryConfig): string[] {
     'storage.s3aws': storage.s3aws !== undefined,
     'storage.azure': storage.azure !== undefined,
     'storage.gcs': storage.gcs !== undefined,
-    'auth.silly': auth?.silly !== undefined,
-    'auth.htpasswd': auth?.htpasswd !== undefined,
     'auth.token': auth?.token !== undefined,
     'middleware.storage (cloudfront)': middleware.storage.some(({ name, disabled }) => name === 'cloudfront' && !disabled),
     'http.h2c': http.h2c.enabled,

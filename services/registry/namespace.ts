@@ -12,7 +12,7 @@ import { RepositoryBlobs } from './repository-blobs.js'
 import { RepositoryManifests } from './repository-manifests.js'
 import { RepositoryReferrers } from './repository-referrers.js'
 import { RepositoryTags } from './repository-tags.js'
-import type { Namespace, Page, PageRequest, Repository } from './types.js'
+import type { Namespace, Page, PageRequest, Repository, Visibility } from './types.js'
 
 export interface NamespaceParts {
   readonly driver: StorageDriver
@@ -54,7 +54,7 @@ export class StorageNamespace implements Namespace {
     return { name, blobs, manifests, tags, referrers }
   }
 
-  async repositories (page: PageRequest): Promise<Page<RepositoryName>> {
-    return await listRepositories(this.#driver, page)
+  async repositories (page: PageRequest, visible?: Visibility): Promise<Page<RepositoryName>> {
+    return await listRepositories(this.#driver, page, visible)
   }
 }

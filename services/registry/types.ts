@@ -30,10 +30,20 @@ export interface BlobStatter {
 export interface PageRequest { readonly limit?: number, readonly last?: string }
 export interface Page<T> { readonly items: readonly T[], readonly more: boolean }
 
+/** The part of a registry that somebody may pull from. */
+export interface Visibility {
+  mayPull (name: RepositoryName): boolean | Promise<boolean>
+  /** False when nothing below a path can be pulled, so that nobody need look: `team` for `team/app`. */
+  mayContain? (path: string): boolean
+}
+
 export interface Namespace {
   repository (name: RepositoryName): Repository
-  /** Names of repositories that hold, or held, a manifest; by path component, as docker's registry orders them. */
-  repositories (page: PageRequest): Promise<Page<RepositoryName>>
+  /**
+   * Names of repositories that hold, or held, a manifest; by path component, as docker's registry orders them. Those
+   * that are not visible are not there, and nothing tells that they are.
+   */
+  repositories (page: PageRequest, visible?: Visibility): Promise<Page<RepositoryName>>
 }
 
 export interface Repository {

@@ -3,7 +3,10 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import type { Test } from 'tap'
+import { htpasswd } from '../helpers/auth.js'
 import { answered, client, needs, pushedBySkopeo, shortDirectory, stored } from '../helpers/clients.js'
+import { writeOciLayout } from '../helpers/oci-layout.js'
+import { startProduct } from '../helpers/product.js'
 
 type Run = (...args: string[]) => Promise<string>
 
@@ -82,4 +85,25 @@ t.test('containerd pulls an image for all platforms, and pushes it', needsRoot('
   t.equal((await stored(product, 'team/ctr', '2.0'))?.digest, layout.index.digest)
   for (const { digest } of layout.manifests) t.equal((await stored(product, 'team/ctr', digest))?.digest, digest)
   t.ok(await answered(product, 'POST', /team\/ctr\/blobs\/uploads\/\?[^"]*mount=/, 201) > 0, 'a layer was mounted')
+})
+
+t.test('docker pulls what is public only when it is logged in: with Basic it never sends a request without credentials to a registry that asks for some', needsRoot('skopeo', 'dockerd', 'docker'), async t => {
+  const directory = t.testdir({ htpasswd: htpasswd({ ann: 'secret' }), docker: {} })
+  const access = [{ repositories: ['public/**'], actions: ['pull' as const], anonymous: true }, { repositories: ['**'], actions: ['*' as const], users: ['ann'] }]
+  const product = await startProduct(t, directory, { auth: { htpasswd: { realm: 'Test', path: join(directory, 'htpasswd'), access } } })
+  const daemon = await dockerFor(t, product.host)
+  const docker: Run = async (...args) => await daemon('--config', join(directory, 'docker'), ...args)
+  const source = join(directory, 'source')
+  await writeOciLayout(source, { tag: '1.0', architectures: ['amd64'], layerBytes: 10_000 })
+  await client('skopeo', '--insecure-policy', 'copy', '--dest-tls-verify=false', '--dest-creds=ann:secret', `oci:${source}:1.0`, `docker://${product.host}/public/app:1.0`)
+
+  const image = `${product.host}/public/app:1.0`
+  await t.rejects(docker('pull', image), /no basic auth credentials/)
+  await t.rejects(docker('login', '--username', 'ann', '--password', 'wrong', product.host), /401 Unauthorized/)
+  t.match(await docker('login', '--username', 'ann', '--password', 'secret', product.host), 'Login Succeeded')
+  await docker('pull', image)
+  await docker('tag', image, `${product.host}/private/app:1.0`)
+  await docker('push', `${product.host}/private/app:1.0`)
+  await docker('logout', product.host)
+  await t.rejects(docker('pull', `${product.host}/private/app:1.0`), /no basic auth credentials/)
 })

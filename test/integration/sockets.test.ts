@@ -327,7 +327,7 @@ t.test('64 uploads at once are all stored', async t => {
 t.test('an Authorization header of 32 KiB reaches the access controller', async t => {
   const token = `Bearer ${'x'.repeat(32 * 1024)}`
   let seen: string | undefined
-  const registry = await started(t, { instances: { accessController: { authorize: ({ authorization }) => { seen = authorization; return {} } } } })
+  const registry = await started(t, { instances: { accessController: { authorize: ({ headers: { authorization } }) => { seen = authorization; return {} } } } })
   t.equal((await rawRequest(registry.host, 'GET', '/v2/', { authorization: token })).status, 200)
   t.equal(seen, token)
 })

@@ -8,7 +8,7 @@ const BASIC = `Basic ${Buffer.from('user:secret').toString('base64')}`
 
 /** One user with a password, as a host might have it. */
 const basic: AccessController = {
-  authorize ({ authorization }) {
+  authorize ({ headers: { authorization } }) {
     if (authorization === BASIC) return { user: 'user' }
     throw new OciError('UNAUTHORIZED', { headers: { 'www-authenticate': 'Basic realm="host"' } })
   }
@@ -16,7 +16,7 @@ const basic: AccessController = {
 
 /** Tokens that name what they are for, separated by blanks: `Bearer repository:a:pull repository:a:push`. */
 const bearer: AccessController = {
-  authorize ({ authorization = '' }, records) {
+  authorize ({ headers: { authorization = '' } }, records) {
     const granted = new Set(authorization.replace(/^Bearer /, '').split(' '))
     const wanted = records.map(({ type, name, action }) => `${type}:${name}:${action}`)
     if (authorization !== '' && wanted.every(scope => granted.has(scope))) return {}
@@ -60,7 +60,7 @@ t.test('a mount without enough scope is a 401 that names both repositories; with
 })
 
 t.test('a stranger hears the same of what exists and what does not (R-248, R-053)', async t => {
-  const users = await build(t, { ...STORAGE, instances: { accessController: { authorize: ({ authorization }) => { if (authorization === 'all') return {}; throw new OciError('UNAUTHORIZED', { headers: { 'www-authenticate': 'Basic realm="x"' } }) } } } })
+  const users = await build(t, { ...STORAGE, instances: { accessController: { authorize: ({ headers: { authorization } }) => { if (authorization === 'all') return {}; throw new OciError('UNAUTHORIZED', { headers: { 'www-authenticate': 'Basic realm="x"' } }) } } } })
   await users.inject({ method: 'POST', url: `/v2/private/blobs/uploads/?digest=${sha256('x')}`, payload: 'x', headers: { authorization: 'all' } })
   const answers = await Promise.all([`/v2/private/blobs/${sha256('x')}`, `/v2/absent/blobs/${sha256('x')}`, '/v2/private/tags/list', '/v2/absent/tags/list'].map(async url => {
     const { statusCode, body, headers } = await users.inject(url)

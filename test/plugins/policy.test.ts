@@ -1,231 +1,187 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify'
 import t from 'tap'
 import type { Test } from 'tap'
-import { OciError } from '../../index.js'
-import type { DeleteQuestion, ManifestQuestion, PolicyHooks, PullQuestion, PushNotice, PushQuestion, RegistryOptions, TagQuestion } from '../../index.js'
-import { openAccess } from '../../services/auth/access.js'
+import type { RegistryOptions } from '../../registry.js'
 import { MemoryDriver } from '../../services/storage/memory.js'
-import { IN_MEMORY, build, errorCodes } from '../helpers/build.js'
-import type { ErrorBody } from '../helpers/build.js'
+import { basic, htpasswdFile } from '../helpers/auth.js'
+import { build, errorCodes } from '../helpers/build.js'
 import { FaultDriver } from '../helpers/fault-driver.js'
-import { blob, image, index, pushBlob, pushManifest } from '../helpers/images.js'
+import { blob, image, sha256 } from '../helpers/images.js'
 import type { Manifest } from '../helpers/images.js'
 
-const NAME = 'team/app'
-const V2 = `/v2/${NAME}`
-const pushed = image()
-const [config, layer] = pushed.blobs as [Manifest, Manifest]
+const ANN = basic('ann', 'correct horse')
+const BOB = basic('bob', 'battery staple')
 
-async function withHooks (t: Test, hooks: PolicyHooks, options: RegistryOptions = {}): Promise<FastifyInstance> {
-  return await build(t, { ...IN_MEMORY, ...options, hooks })
+const ACCESS = [
+  { repositories: ['public/**'], actions: ['pull' as const], anonymous: true },
+  { repositories: ['**'], actions: ['*' as const], users: ['ann'] },
+  { repositories: ['bob/**'], actions: ['pull' as const, 'push' as const], users: ['bob'] }
+]
+
+interface Guarded { readonly app: FastifyInstance, readonly driver: FaultDriver, as (authorization: string | undefined, request: InjectOptions): Promise<LightMyRequestResponse> }
+
+async function guarded (t: Test, access: typeof ACCESS | undefined = ACCESS): Promise<Guarded> {
+  const driver = new FaultDriver(new MemoryDriver())
+  const path = await htpasswdFile(t, { ann: 'correct horse', bob: 'battery staple' })
+  const options: RegistryOptions = {
+    storage: { inmemory: {}, delete: { enabled: true } },
+    http: { relativeurls: true },
+    auth: { htpasswd: { realm: 'Test', path, ...(access === undefined ? {} : { access }) } },
+    instances: { driver }
+  }
+  const app = await build(t, options)
+  const as: Guarded['as'] = async (authorization, request) => await app.inject({ ...request, headers: { ...request.headers, ...(authorization === undefined ? {} : { authorization }) } })
+  return { app, driver, as }
 }
 
-async function putManifest (app: FastifyInstance, manifest: Manifest, reference: string, query = '') {
-  return await app.inject({ method: 'PUT', url: `${V2}/manifests/${reference}${query}`, headers: { 'content-type': manifest.mediaType }, payload: manifest.bytes })
+async function push (t: Test, { as }: Guarded, name: string, manifest: Manifest = image(name)): Promise<Manifest> {
+  for (const { digest, bytes } of manifest.blobs) {
+    t.equal((await as(ANN, { method: 'POST', url: `/v2/${name}/blobs/uploads/?digest=${digest}`, payload: bytes })).statusCode, 201)
+  }
+  const pushed = await as(ANN, { method: 'PUT', url: `/v2/${name}/manifests/1.0`, payload: manifest.bytes, headers: { 'content-type': manifest.mediaType } })
+  t.equal(pushed.statusCode, 201, pushed.body)
+  return manifest
 }
 
-t.test('a hook refuses with code, reason and detail, in the order in which hooks are given', async t => {
-  const asked: string[] = []
-  const app = await withHooks(t, {
-    beforeManifest: [
-      () => { asked.push('first') },
-      async () => { asked.push('second'); return { deny: 'no manifests on Fridays', detail: { day: 5 } } },
-      () => { asked.push('third') }
-    ]
-  })
-  for (const part of pushed.blobs) await pushBlob(t, app, NAME, part)
-  const answer = await putManifest(app, pushed, '1.0')
-  t.same(errorCodes(t, answer, 403), ['DENIED'])
-  t.same(answer.json<ErrorBody>().errors, [{ code: 'DENIED', message: 'no manifests on Fridays', detail: { day: 5 } }])
-  t.same(asked, ['first', 'second'])
-  const other = await withHooks(t, { beforePush: () => ({ deny: 'slower', code: 'TOOMANYREQUESTS' }) })
-  t.same(errorCodes(t, await other.inject({ method: 'POST', url: `${V2}/blobs/uploads/` }), 429), ['TOOMANYREQUESTS'])
-})
+/** What a caller can tell an answer by: all but the name it asked for and the date. */
+async function seen ({ as, driver }: Guarded, authorization: string | undefined, method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', url: string): Promise<object> {
+  driver.calls.length = 0
+  const { statusCode, headers: { date, ...headers }, body } = await as(authorization, { method, url, ...(method === 'GET' || method === 'HEAD' ? {} : { payload: 'x' }) })
+  const name = /^\/v2\/(.*?)\/(?:manifests|blobs|tags|referrers|_oci)/.exec(url)?.[1] ?? ''
+  // Refusals say what was asked for, once for each record; to HEAD too, as far as the length goes.
+  const isRefused = statusCode === 401 || statusCode === 403
+  const named = !isRefused ? 0 : name.length * (method === 'HEAD' ? 1 : body.split(name).length - 1)
+  return { statusCode, headers: { ...headers, 'content-length': Number(headers['content-length']) - named }, body: body.replaceAll(name, 'NAME'), calls: driver.calls.length }
+}
 
-t.test('beforeManifest is asked when everything is verified, and nothing of a refused manifest is stored', async t => {
-  const questions: ManifestQuestion[] = []
-  const driver = new FaultDriver(new MemoryDriver())
-  const app = await withHooks(t, { beforeManifest: question => { questions.push(question); return { deny: 'no' } } }, { instances: { driver } })
-  const incomplete = await putManifest(app, pushed, '1.0')
-  t.same(errorCodes(t, incomplete, 400), ['MANIFEST_BLOB_UNKNOWN', 'MANIFEST_BLOB_UNKNOWN'])
-  t.same(errorCodes(t, await putManifest(app, pushed, blob('other').digest), 400), ['DIGEST_INVALID'])
-  t.same(questions, [], 'not asked about what is not valid')
-  for (const part of pushed.blobs) await pushBlob(t, app, NAME, part)
-  const before = driver.calls.length
-  t.same(errorCodes(t, await putManifest(app, pushed, '1.0'), 403), ['DENIED'])
-  t.same(driver.calls.slice(before).filter(({ operation }) => !['read', 'stat'].includes(operation)), [])
-  const [question] = questions
-  t.match(question, { repository: NAME, reference: { tag: '1.0' }, tags: ['1.0'], rehearsal: false, canonical: pushed.digest })
-  t.same(question?.descriptor, { mediaType: pushed.mediaType, digest: pushed.digest, size: pushed.size })
-  t.equal(question?.manifest.config?.digest, config.digest)
-  t.same(question?.manifest.layers.map(({ digest }) => digest), [layer.digest])
-})
-
-t.test('the config of an image is read when a hook asks for it, once', async t => {
-  const driver = new FaultDriver(new MemoryDriver())
-  const seen: unknown[] = []
-  const app = await withHooks(t, {
-    beforeManifest: [
-      async ({ config, sizeOf, manifest }) => { seen.push(await config(), await sizeOf(layer.digest), manifest.mediaType) },
-      async ({ config }) => { seen.push(await config()) }
-    ]
-  }, { instances: { driver } })
-  await pushManifest(t, app, NAME, pushed, '1.0')
-  t.same(seen, [JSON.parse(String(config.bytes)), layer.size, pushed.mediaType, JSON.parse(String(config.bytes))])
-  t.equal(driver.calls.filter(({ operation }) => operation === 'createReadStream').length, 1)
-  const list = index([pushed])
-  t.equal((await putManifest(app, list, 'list')).statusCode, 201)
-  t.equal(seen[4], undefined, 'an index has none')
-})
-
-t.test('beforeTag is asked for every way in which a tag changes', async t => {
-  const asked: Array<Pick<TagQuestion, 'tag' | 'change' | 'digest'> & { current: string | undefined }> = []
-  const app = await withHooks(t, {
-    beforeTag: async ({ tag, change, digest, current }) => {
-      asked.push({ tag, change, ...(digest === undefined ? {} : { digest }), current: await current() })
-      return tag.startsWith('locked') ? { deny: `${tag} is locked` } : undefined
+t.test('private and missing are the same to strangers and to those without a right, and no storage is asked (R-248)', async t => {
+  const registry = await guarded(t)
+  const { digest, blobs: [layer] } = await push(t, registry, 'secret/app')
+  const tails = [
+    '/tags/list', '/manifests/1.0', `/manifests/${digest}`, `/blobs/${layer?.digest}`, `/referrers/${digest}`, '/_oci/ext/discover',
+    '/blobs/uploads/00000000-0000-4000-8000-000000000000'
+  ]
+  for (const authorization of [undefined, BOB]) {
+    for (const tail of tails) {
+      for (const method of ['GET', 'HEAD', 'PUT', 'PATCH', 'DELETE', 'POST'] as const) {
+        const [there, missing, nowhere] = [
+          await seen(registry, authorization, method, `/v2/secret/app${tail}`),
+          await seen(registry, authorization, method, `/v2/secret/missing${tail}`),
+          await seen(registry, authorization, method, `/v2/nowhere${tail}`)
+        ]
+        t.same(there, missing, `${method} ${tail}`)
+        t.same(there, nowhere, `${method} ${tail}`)
+        t.match(there, { calls: 0 }, `${method} ${tail}`)
+      }
     }
-  })
-  await pushManifest(t, app, NAME, pushed, '1.0')
-  t.same(asked.splice(0), [{ tag: '1.0', change: 'set', digest: pushed.digest, current: undefined }])
-  t.equal((await putManifest(app, pushed, pushed.digest, '?tag=a&tag=b')).statusCode, 201)
-  t.same(asked.splice(0).map(({ tag, change }) => `${change} ${tag}`), ['set a', 'set b'])
-  t.same(errorCodes(t, await putManifest(app, pushed, pushed.digest, '?tag=c&tag=locked'), 403), ['DENIED'])
-  t.equal((await app.inject(`${V2}/manifests/c`)).statusCode, 404, 'all or nothing')
-  asked.length = 0
-  t.equal((await app.inject({ method: 'DELETE', url: `${V2}/manifests/a` })).statusCode, 202)
-  t.same(asked.splice(0), [{ tag: 'a', change: 'delete', current: pushed.digest }])
-  t.equal((await app.inject({ method: 'DELETE', url: `${V2}/manifests/${pushed.digest}` })).statusCode, 202)
-  t.same(asked.splice(0).map(({ tag, change }) => `${change} ${tag}`), ['delete 1.0', 'delete b'])
-})
-
-t.test('beforePush is asked at each stage of an upload, and about a mount', async t => {
-  const asked: PushQuestion[] = []
-  const app = await withHooks(t, { beforePush: question => { asked.push(question) } })
-  await pushBlob(t, app, NAME, layer)
-  t.match(asked.splice(0), [{ stage: 'start', digest: layer.digest }, { stage: 'finish', digest: layer.digest, descriptor: { digest: layer.digest, size: layer.size } }])
-  const { headers: { location } } = await app.inject({ method: 'POST', url: `${V2}/blobs/uploads/` })
-  const patched = await app.inject({ method: 'PATCH', url: String(location), payload: config.bytes })
-  await app.inject({ method: 'PUT', url: `${String(patched.headers.location)}?digest=${config.digest}` })
-  t.same(asked.map(({ stage }) => stage), ['start', 'resume', 'resume', 'finish'])
-  t.equal(new Set(asked.slice(1).map(({ upload }) => upload)).size, 1)
-  asked.length = 0
-  t.equal((await app.inject({ method: 'POST', url: `/v2/other/app/blobs/uploads/?mount=${layer.digest}&from=${NAME}` })).statusCode, 201)
-  t.match(asked, [{ stage: 'mount', repository: 'other/app', from: NAME, digest: layer.digest, descriptor: { size: layer.size } }])
-})
-
-t.test('a blob that beforePush refuses at the end is not there, and neither is its upload', async t => {
-  const app = await withHooks(t, { beforePush: ({ stage }) => stage === 'finish' ? { deny: 'a known bad layer' } : undefined })
-  const { headers: { location } } = await app.inject({ method: 'POST', url: `${V2}/blobs/uploads/` })
-  t.same(errorCodes(t, await app.inject({ method: 'PUT', url: `${String(location)}?digest=${layer.digest}`, payload: layer.bytes }), 403), ['DENIED'])
-  t.same(errorCodes(t, await app.inject(`${V2}/blobs/${layer.digest}`), 404), ['BLOB_UNKNOWN'])
-  t.same(errorCodes(t, await app.inject(String(location)), 404), ['BLOB_UPLOAD_UNKNOWN'])
-})
-
-t.test('beforePull is asked about manifests and blobs that are here, and about the source of a mount', async t => {
-  const asked: PullQuestion[] = []
-  let deny = false
-  const app = await withHooks(t, { beforePull: question => { asked.push(question); return deny ? { deny: 'quarantined' } : undefined } })
-  await pushManifest(t, app, NAME, pushed, '1.0')
-  for (const url of [`${V2}/manifests/none`, `${V2}/blobs/${blob('none').digest}`]) t.equal((await app.inject(url)).statusCode, 404)
-  t.same(asked, [])
-  for (const method of ['GET', 'HEAD'] as const) {
-    t.equal((await app.inject({ method, url: `${V2}/manifests/1.0` })).statusCode, 200)
-    t.equal((await app.inject({ method, url: `${V2}/blobs/${layer.digest}` })).statusCode, 200)
   }
-  t.match(asked.splice(0), Array(2).fill([
-    { kind: 'manifest', reference: { tag: '1.0' }, descriptor: { digest: pushed.digest }, bytes: pushed.bytes },
-    { kind: 'blob', reference: { digest: layer.digest }, descriptor: { size: layer.size } }
-  ]).flat())
-  deny = true
-  t.same(errorCodes(t, await app.inject(`${V2}/manifests/1.0`), 403), ['DENIED'])
-  t.same(errorCodes(t, await app.inject(`${V2}/blobs/${layer.digest}`), 403), ['DENIED'])
-  asked.length = 0
-  const mount = await app.inject({ method: 'POST', url: `/v2/other/app/blobs/uploads/?mount=${layer.digest}&from=${NAME}` })
-  t.equal(mount.statusCode, 202, 'the client has to send the bytes')
-  t.match(asked, [{ repository: NAME, kind: 'blob' }])
 })
 
-t.test('beforeDelete is asked about blobs, manifests and tags', async t => {
-  const asked: Array<Pick<DeleteQuestion, 'kind' | 'reference'>> = []
-  const app = await withHooks(t, { beforeDelete: ({ kind, reference }) => { asked.push({ kind, reference }); return { deny: 'kept for the auditors' } } })
-  await pushManifest(t, app, NAME, pushed, '1.0')
-  for (const path of ['manifests/1.0', `manifests/${pushed.digest}`, `blobs/${layer.digest}`]) {
-    t.same(errorCodes(t, await app.inject({ method: 'DELETE', url: `${V2}/${path}` }), 403), ['DENIED'])
-    t.equal((await app.inject(`${V2}/${path}`)).statusCode, 200)
-  }
-  t.same(asked, [
-    { kind: 'tag', reference: { tag: '1.0' } },
-    { kind: 'manifest', reference: { digest: pushed.digest } },
-    { kind: 'blob', reference: { digest: layer.digest } }
+t.test('what a policy allows is done, and nothing else', async t => {
+  const registry = await guarded(t)
+  const { digest } = await push(t, registry, 'public/app')
+  const { as } = registry
+  const statusOf = async (who: string | undefined, method: 'GET' | 'POST' | 'DELETE', url: string): Promise<number> => (await as(who, { method, url })).statusCode
+  t.equal(await statusOf(undefined, 'GET', '/v2/public/app/manifests/1.0'), 200)
+  t.equal(await statusOf(undefined, 'POST', '/v2/public/app/blobs/uploads/'), 401)
+  t.equal(await statusOf(BOB, 'POST', '/v2/public/app/blobs/uploads/'), 403)
+  t.equal(await statusOf(BOB, 'POST', '/v2/bob/app/blobs/uploads/'), 202)
+  t.equal(await statusOf(BOB, 'DELETE', `/v2/public/app/manifests/${digest}`), 403)
+  t.equal(await statusOf(BOB, 'DELETE', `/v2/bob/app/manifests/${digest}`), 403)
+  t.equal(await statusOf(ANN, 'DELETE', `/v2/public/app/manifests/${digest}`), 202)
+  t.equal(await statusOf(undefined, 'GET', '/v2/public/app/manifests/missing'), 404, 'what is public may be known to be missing')
+})
+
+t.test('a right to a is none to what a%2Fb is, and the other way round', async t => {
+  const registry = await guarded(t, [
+    { repositories: ['a'], actions: ['*' as const], users: ['bob'] },
+    { repositories: ['**'], actions: ['*' as const], users: ['ann'] }
   ])
+  await push(t, registry, 'a')
+  await push(t, registry, 'a/b')
+  const pull = async (name: string): Promise<number> => (await registry.as(BOB, { url: `/v2/${name}/manifests/1.0` })).statusCode
+  t.same([await pull('a'), await pull('%61')], [200, 200])
+  t.same([await pull('a/b'), await pull('a%2Fb'), await pull('a%2fb'), await pull('%61%2F%62')], [403, 403, 403, 403])
+  t.same([await pull('a%252Fb'), await pull('a%2F..%2Fa'), await pull('A'), await pull('a%2F')], [400, 400, 400, 400])
 })
 
-t.test('remarks become Warning headers, on every kind of answer', async t => {
-  const app = await withHooks(t, {
-    beforeManifest: () => ({ warn: ['old base image', 'say "please"\n'] }),
-    beforePull: () => ({ warn: 'deprecated: use ü 2.0' }),
-    beforeDelete: () => ({ warn: 'x'.repeat(5000) })
-  })
-  for (const part of pushed.blobs) await pushBlob(t, app, NAME, part)
-  t.same((await putManifest(app, pushed, '1.0')).headers['warning'], ['299 - "old base image"', '299 - "say \\"please\\"?"'])
-  const plain = image('plain', { mediaType: undefined })
-  for (const part of plain.blobs) await pushBlob(t, app, NAME, part)
-  t.same((await putManifest(app, plain, '2.0')).headers['warning'], ['299 - "the manifest does not state its mediaType"', '299 - "old base image"', '299 - "say \\"please\\"?"'])
-  t.same((await app.inject(`${V2}/manifests/1.0`)).headers['warning'], ['299 - "deprecated: use ? 2.0"'])
-  t.equal((await app.inject({ method: 'DELETE', url: `${V2}/manifests/1.0` })).headers['warning'], undefined, 'longer than all warnings may be')
+t.test('the ping asks for credentials although something is public: clients decide there whether to send any', async t => {
+  const { as } = await guarded(t)
+  const response = await as(undefined, { url: '/v2/' })
+  t.same(errorCodes(t, response, 401), ['UNAUTHORIZED'])
+  t.equal(response.headers['www-authenticate'], 'Basic realm="Test"')
+  t.equal((await as(BOB, { url: '/v2/' })).statusCode, 200)
 })
 
-t.test('hooks know who asks', async t => {
-  const users: unknown[] = []
-  const app = await withHooks(t, { beforePush: ({ grant }) => { users.push(grant.user) } }, { instances: { accessController: { authorize: () => ({ user: 'ada' }) } } })
-  await pushBlob(t, app, NAME, layer)
-  t.same(users, ['ada', 'ada'])
-  t.same(openAccess.authorize({ method: 'GET', authorization: undefined }, []), {})
+t.test('a mount without a source finds blobs only where the caller may pull', async t => {
+  const registry = await guarded(t)
+  const hidden = (await push(t, registry, 'secret/app')).blobs[0]
+  const open = (await push(t, registry, 'public/app')).blobs[0]
+  const mount = async (digest = ''): Promise<number> => (await registry.as(BOB, { method: 'POST', url: `/v2/bob/app/blobs/uploads/?mount=${digest}` })).statusCode
+  t.same([await mount(hidden?.digest), await mount(sha256('nothing')), await mount(open?.digest)], [202, 202, 201])
+  const named = async (from: string, digest = ''): Promise<object> => await seen(registry, BOB, 'POST', `/v2/bob/app/blobs/uploads/?mount=${digest}&from=${from}`)
+  t.same(await named('secret/app', hidden?.digest), await named('secret/app', sha256('nothing')))
+  t.match(await named('secret/app', hidden?.digest), { statusCode: 403, calls: 0 })
 })
 
-t.test('afterPush and afterDelete tell what was done, and only that; nobody waits for them', async t => {
-  const told: string[] = []
-  let release: () => void = () => {}
-  const held = new Promise<void>(resolve => { release = resolve })
-  const note = ({ kind, descriptor, tags }: PushNotice): void => { told.push(`${kind} ${descriptor.digest} ${tags.join()}`) }
-  const app = await withHooks(t, {
-    beforeTag: ({ tag }) => tag === 'no' ? { deny: 'no' } : undefined,
-    afterPush: [note, async () => { await held }, () => { throw new Error('nobody hears of this') }],
-    afterDelete: ({ kind }) => { told.push(`deleted ${kind}`) }
-  }, { policy: { hooks: { timeout: '1h' } } })
-  await pushManifest(t, app, NAME, pushed, '1.0')
-  t.equal((await putManifest(app, pushed, 'no')).statusCode, 403)
-  await app.inject({ method: 'POST', url: `/v2/other/app/blobs/uploads/?mount=${layer.digest}&from=${NAME}` })
-  await app.inject({ method: 'DELETE', url: `${V2}/manifests/1.0` })
-  await app.inject({ method: 'DELETE', url: `${V2}/manifests/gone` })
-  t.same(told, [`blob ${config.digest} `, `blob ${layer.digest} `, `manifest ${pushed.digest} 1.0`, `mount ${layer.digest} `, 'deleted tag'])
-  let isClosed = false
-  const closing = app.close().then(() => { isClosed = true })
-  await new Promise(resolve => { setImmediate(resolve) })
-  t.notOk(isClosed, 'closing waits for what is being told')
-  release()
-  await closing
+async function catalog ({ as }: Guarded, who: string | undefined, query = ''): Promise<{ repositories: string[], link: unknown }> {
+  const response = await as(who, { url: `/v2/_catalog${query}` })
+  const link = response.headers.link
+  return { repositories: response.json<{ repositories: string[] }>().repositories, link }
+}
+
+t.test('the catalog lists what the caller may pull, in whole pages with the right Link', async t => {
+  const registry = await guarded(t)
+  const names = ['bob/a', 'bob/b', 'hidden/x', 'public/a', 'public/b/c', 'public/d', 'secret/app', 'zoo']
+  for (const name of names) await push(t, registry, name)
+  t.same(await catalog(registry, ANN), { repositories: names, link: undefined })
+  t.same(await catalog(registry, undefined), { repositories: ['public/a', 'public/b/c', 'public/d'], link: undefined })
+  t.same(await catalog(registry, BOB, '?n=3'), { repositories: ['bob/a', 'bob/b', 'public/a'], link: '</v2/_catalog?last=public%2Fa&n=3>; rel="next"' })
+  t.same(await catalog(registry, BOB, '?n=3&last=public%2Fa'), { repositories: ['public/b/c', 'public/d'], link: undefined })
+  t.same(await catalog(registry, BOB, '?n=5'), { repositories: ['bob/a', 'bob/b', 'public/a', 'public/b/c', 'public/d'], link: undefined }, 'no Link to a page of hidden ones')
+  t.same(await catalog(registry, undefined, '?last=hidden%2Fx&n=1'), { repositories: ['public/a'], link: '</v2/_catalog?last=public%2Fa&n=1>; rel="next"' })
 })
 
-t.test('onEnd says what became of it', async t => {
-  const ends: string[] = []
-  const app = await withHooks(t, {
-    beforePush: ({ stage, onEnd }) => { onEnd(done => { ends.push(`${stage} ${String(done)}`) }) },
-    beforeTag: ({ tag, onEnd }) => { onEnd(async done => { ends.push(`${tag} ${String(done)}`) }); return tag === 'no' ? { deny: 'no' } : undefined }
-  })
-  await pushBlob(t, app, NAME, layer)
-  t.same(ends.splice(0), ['finish true', 'start true'])
-  const wrong = await app.inject({ method: 'POST', url: `${V2}/blobs/uploads/?digest=${layer.digest}`, payload: config.bytes })
-  t.equal(wrong.statusCode, 400)
-  t.same(ends.splice(0), ['start false'])
-  await pushManifest(t, app, NAME, pushed, '1.0')
-  await putManifest(app, pushed, 'no')
-  t.same(ends.filter(line => !line.startsWith('start') && !line.startsWith('finish')), ['1.0 true', 'no false'])
+t.test('a page of the catalog costs what the caller may see, not what there is', async t => {
+  const registry = await guarded(t)
+  for (const name of ['public/a', ...Array.from({ length: 30 }, (_, i) => `secret/r${i}`), 'zoo/a']) await push(t, registry, name)
+  registry.driver.calls.length = 0
+  t.same((await catalog(registry, undefined)).repositories, ['public/a'])
+  t.ok(registry.driver.calls.length <= 5, `${registry.driver.calls.length} calls`)
 })
 
-t.test('an OciError below 500 that a hook throws is a refusal as any other', async t => {
-  const app = await withHooks(t, { beforePull: () => { throw new OciError('MANIFEST_UNKNOWN', { detail: 'hidden' }) } })
-  await pushManifest(t, app, NAME, pushed, '1.0')
-  t.same(errorCodes(t, await app.inject(`${V2}/manifests/1.0`), 404), ['MANIFEST_UNKNOWN'])
+t.test('without anything to pull there is no catalog', async t => {
+  const registry = await guarded(t, [
+    { repositories: ['a/**'], actions: ['*' as const], users: ['ann'] },
+    { repositories: ['drop'], actions: ['push' as never], users: ['bob'] }
+  ])
+  t.same(errorCodes(t, await registry.as(undefined, { url: '/v2/_catalog' }), 401), ['UNAUTHORIZED'])
+  t.same(errorCodes(t, await registry.as(BOB, { url: '/v2/_catalog' }), 403), ['DENIED'])
+  t.same((await registry.as(ANN, { url: '/v2/_catalog' })).json(), { repositories: [] })
+})
+
+t.test('without a policy every user may do everything, and nobody else anything', async t => {
+  const path = await htpasswdFile(t, { ann: 'correct horse', bob: 'battery staple' })
+  const app = await build(t, { storage: { inmemory: {} }, auth: { htpasswd: { realm: 'Test', path } } })
+  const content = blob('x')
+  for (const [authorization, status] of [[ANN, 201], [BOB, 201], [undefined, 401], [basic('ann', 'wrong'), 401]] as const) {
+    const url = `/v2/any/where/blobs/uploads/?digest=${content.digest}`
+    t.equal((await app.inject({ method: 'POST', url, payload: content.bytes, headers: authorization === undefined ? {} : { authorization } })).statusCode, status)
+  }
+  t.same((await app.inject({ url: '/v2/_catalog', headers: { authorization: BOB } })).json(), { repositories: [] })
+})
+
+t.test('10,000 requests with random credentials: no access, and nothing breaks', async t => {
+  const { app } = await guarded(t)
+  const statuses = new Map<number, number>()
+  const random = (): string => Math.random().toString(36).slice(2)
+  const one = async (i: number): Promise<void> => {
+    const authorization = [basic(random(), random()), basic('ann', random()), `Bearer ${random()}`, `Basic ${random()}`, random()][i % 5] ?? ''
+    const { statusCode } = await app.inject({ url: '/v2/secret/app/manifests/1.0', headers: { authorization }, remoteAddress: `198.51.${i >> 8 & 255}.${i & 255}` })
+    statuses.set(statusCode, (statuses.get(statusCode) ?? 0) + 1)
+  }
+  await Promise.all(Array.from({ length: 10_000 }, async (_, i) => { await one(i) }))
+  t.same([...statuses.keys()].filter(status => status !== 401 && status !== 429), [])
+  t.ok((statuses.get(401) ?? 0) >= 6000, JSON.stringify([...statuses]))
+  t.equal((await app.inject({ url: '/v2/', headers: { authorization: BOB }, remoteAddress: '203.0.113.1' })).statusCode, 200, 'others get in')
 })

@@ -11,7 +11,7 @@ declare module 'fastify' {
 }
 
 const accessController: AccessController = {
-  authorize ({ authorization }, records) {
+  authorize ({ headers: { authorization } }, records) {
     if (authorization === undefined) throw new OciError('UNAUTHORIZED', { headers: { 'www-authenticate': 'Basic realm="host"' } })
     return { user: records[0]?.name ?? 'nobody' }
   }

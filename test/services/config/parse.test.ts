@@ -120,7 +120,6 @@ t.test('all that is wrong is said at once', async t => {
 t.test('what is not built yet and would be missed is refused; what nobody would notice is a warning', async t => {
   const refusals: Array<[object, string]> = [
     [{ storage: { s3: { bucket: 'b' } } }, 'storage.s3'],
-    [{ ...MEMORY, auth: { htpasswd: { realm: 'r', path: 'p' } } }, 'auth.htpasswd'],
     [{ ...MEMORY, auth: { token: {} } }, 'auth.token'],
     [{ ...MEMORY, notifications: { endpoints: [{ name: 'n', url: 'http://n' }] } }, 'notifications.endpoints'],
     [{ ...MEMORY, http: { h2c: { enabled: true } } }, 'http.h2c'],
@@ -156,6 +155,27 @@ t.test('numbers of bytes have units, patterns are not empty, and regular express
   for (const text of ['', 'x', '1XB', '1e3', '1 k', '.5', '9'.repeat(20), ' 1']) t.notOk(isBytes(text), text)
 })
 
+t.test('access control is one controller with what it needs, and rules that mean something', async t => {
+  const htpasswd = { realm: 'r', path: 'p' }
+  const rule = { repositories: ['**'], actions: ['pull'], anonymous: true }
+  const table: Array<[object, string[]]> = [
+    [{ htpasswd: {} }, ['auth.htpasswd.realm: is missing', 'auth.htpasswd.path: is missing']],
+    [{ silly: { realm: 'r' } }, ['auth.silly.service: is missing']],
+    [{ htpasswd, silly: { realm: 'r', service: 's' } }, ['auth: one controller is needed, got htpasswd and silly']],
+    [{ none: {}, htpasswd }, ['auth: one controller is needed, got none and htpasswd']],
+    [{ htpaswd: htpasswd }, ['auth.htpaswd: there is no such key; did you mean auth.htpasswd?']],
+    [{ htpasswd: { ...htpasswd, access: [{ ...rule, actions: ['read'] }] } }, ['auth.htpasswd.access[0].actions[0]: one of pull, push, delete, * is needed, not "read"']],
+    [{ htpasswd: { ...htpasswd, access: [rule, { repositories: ['**'], actions: ['pull'] }] } }, ['auth.htpasswd.access[1]: is for nobody: users, groups, authenticated or anonymous is needed']],
+    [{ htpasswd: { ...htpasswd, groups: { devs: ['ann'] }, access: [{ ...rule, groups: ['dev', 'devs'] }] } }, ['auth.htpasswd.access[0].groups: there is no group "dev" in auth.htpasswd.groups']],
+    [{ htpasswd: { ...htpasswd, access: [{ ...rule, repositories: ['a/**', 'Team/*', '/a', 'a/', 'a//b', '!a', '', '{a', 'a]', '@(a)'] }] } },
+      ['Team/*', '/a', 'a/', 'a//b', '!a', '', '{a', 'a]', '@(a)'].map(pattern => `auth.htpasswd.access[0].repositories: "${pattern}" matches no repository name`)],
+    [{ htpasswd: { ...htpasswd, throttle: { delay: '1 s' } } }, ['auth.htpasswd.throttle.delay: a duration such as 300ms, 10s or 1h30m is needed, not "1 s"']]
+  ]
+  for (const [auth, expected] of table) t.same(lines(t, { ...MEMORY, auth }), expected)
+  const { auth } = parseConfig({ ...MEMORY, auth: { htpasswd: { ...htpasswd, access: [{ ...rule, repositories: ['a/{b,c/d}/**', '[ab]?/*-x'] }] } } } as object)
+  t.match(auth, { htpasswd: { throttle: { free: 10, delay: '1s', maxdelay: '30s' } } })
+})
+
 t.test('a value that is no data at all is refused like any other', async t => {
   t.match(await refused(t, { ...MEMORY, http: { addr: () => ':5000' } }), /^http\.addr: |^configuration: /)
 })
@@ -167,6 +187,14 @@ t.test('http.host has a scheme and a host and is a URL', async t => {
   }
   for (const host of ['https://:5000', 'https://a b', 'https://a:99999', 'https://a:port', 'https://[::1', 'http://?']) {
     t.match(await refused(t, { ...MEMORY, http: { host } }), /^http\.host: /, host)
+  }
+})
+
+t.test('http.trustedproxies are addresses and networks', async t => {
+  const trustedproxies = ['10.0.0.0/8', '127.0.0.1', '::1', 'fd00::/8']
+  t.same(parseConfig({ ...MEMORY, http: { trustedproxies } }).http.trustedproxies, trustedproxies)
+  for (const proxy of ['', 'proxy.example', '10.0.0.0/33', '10.0.0.0/0', '10.0.0.0/', '::1/129', '10.0.0.0/8/8', '10.0.0.0/a']) {
+    t.equal(await refused(t, { ...MEMORY, http: { trustedproxies: ['::1', proxy] } }), `http.trustedproxies: an address or a network such as 10.0.0.0/8 is needed, not ${JSON.stringify(proxy)}`)
   }
 })
 

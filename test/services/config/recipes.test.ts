@@ -127,6 +127,7 @@ t.test('the variables that are documented are understood', async t => {
     [{ REGISTRY_LOG_LEVEL: 'warn', REGISTRY_LOG_ACCESSLOG_DISABLED: 'true', REGISTRY_LOG_FORMATTER: 'json' }, { log: { level: 'warn', accesslog: { disabled: true }, formatter: 'json' } }],
     [{ REGISTRY_STORAGE_CACHE_BLOBDESCRIPTOR: 'redis', REGISTRY_REDIS_ADDR: 'redis:6379' }, { storage: { cache: { blobdescriptor: 'redis' } }, redis: { addr: 'redis:6379' } }],
     [{ REGISTRY_STORAGE_MAINTENANCE_UPLOADPURGING: '{enabled: false}' }, { storage: { maintenance: { uploadpurging: { enabled: false } } } }],
+    [{ REGISTRY_AUTH: 'htpasswd', REGISTRY_AUTH_HTPASSWD_REALM: 'realm', REGISTRY_AUTH_HTPASSWD_PATH: '/auth/htpasswd' }, { auth: { htpasswd: { realm: 'realm', path: '/auth/htpasswd' } } }],
     [{ REGISTRY_VALIDATION_DISABLED: 'true' }, { validation: { disabled: true } }],
     [{ REGISTRY_HEALTH_STORAGEDRIVER_ENABLED: 'false' }, { health: { storagedriver: { enabled: false } } }]
   ]
@@ -141,7 +142,6 @@ t.test('the variables that are documented are understood', async t => {
 
 t.test('variables for what is not built yet are refused by the key, not passed over', async t => {
   const recipes: Array<[NodeJS.ProcessEnv, string]> = [
-    [{ REGISTRY_AUTH: 'htpasswd', REGISTRY_AUTH_HTPASSWD_REALM: 'realm', REGISTRY_AUTH_HTPASSWD_PATH: '/auth/htpasswd' }, 'auth.htpasswd: is not supported yet'],
     [{ REGISTRY_PROXY_REMOTEURL: 'https://registry-1.docker.io' }, 'proxy.remoteurl: is not supported yet'],
     [{ REGISTRY_STORAGE: 's3', REGISTRY_STORAGE_S3_BUCKET: 'b', REGISTRY_STORAGE_S3_REGION: 'eu-west-1' }, 'storage.s3: is not supported yet']
   ]
