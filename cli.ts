@@ -3,10 +3,11 @@ import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { serveCommand } from './serve.js'
 import { check } from './services/commands/check.js'
+import { explain as explainCommand } from './services/commands/explain.js'
 import type { Command } from './services/commands/command.js'
 import { ConfigError } from './services/errors/config-error.js'
 
-const COMMANDS: Readonly<Record<string, Command>> = { serve: serveCommand, check }
+const COMMANDS: Readonly<Record<string, Command>> = { serve: serveCommand, check, explain: explainCommand }
 
 const CONFIG_OPTIONS = {
   set: { type: 'string', multiple: true },

@@ -20,6 +20,7 @@ import type { RegistryConfigInput } from './schemas/config/index.js'
 import type { AccessController, Authorize } from './services/auth/access.js'
 import type { DebugVariables } from './services/debug/variables.js'
 import type { LoadedMiddleware } from './services/middleware/load.js'
+import type { ExplainQuestion, Explanation } from './services/policy/explain.js'
 import type { PolicyHooks } from './services/policy/hooks.js'
 import type { StorageDriver } from './services/storage/driver.js'
 import type { Workers } from './services/workers/workers.js'
@@ -38,6 +39,8 @@ export interface RegistryInstances {
 export interface RegistryHandle {
   /** What an operator may look at. */
   readonly debug: DebugVariables
+  /** Says which rule or hook decides about something, and why, without doing it. */
+  explain (question: ExplainQuestion): Promise<Explanation>
 }
 
 /** The configuration, in the keys of `config.yml`. Fastify takes `prefix`, `logLevel` and `logSerializers` besides. */
@@ -70,7 +73,7 @@ async function registryPlugin (fastify: FastifyInstance, options: RegistryOption
   await fastify.register(uploadsPlugin)
   await fastify.register(namespacePlugin)
   await fastify.register(authPlugin, { accessController })
-  await fastify.register(policyPlugin, { hooks })
+  await fastify.register(policyPlugin, { hooks, hasHostedAccess: accessController !== undefined })
 
   // The API proper, in a scope of its own: parsers, hooks and error handler reach nothing but its routes.
   await fastify.register(async function api (scope) {
@@ -83,8 +86,8 @@ async function registryPlugin (fastify: FastifyInstance, options: RegistryOption
     await scope.register(routes)
   })
 
-  const { ociDebug: debug } = fastify
-  if (onReady !== undefined) fastify.addHook('onReady', async () => { onReady({ debug }) })
+  const { ociDebug: debug, ociExplainer: explainer } = fastify
+  if (onReady !== undefined) fastify.addHook('onReady', async () => { onReady({ debug, explain: async question => await explainer.explain(question) }) })
 }
 
 /**

@@ -1,30 +1,32 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { parseDuration } from '../services/config/duration.js'
 import { warningHeaders } from '../services/http/warning.js'
-import { configuredRules } from '../services/policy/configured.js'
+import { configuredPolicy } from '../services/policy/configured.js'
+import { Explainer } from '../services/policy/explain.js'
 import type { PolicyHooks } from '../services/policy/hooks.js'
 import { Policy } from '../services/policy/policy.js'
-import { rulesOfHooks } from '../services/policy/rule.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
     /** What hooks and configuration have to say about pushes, pulls and deletes. */
     ociPolicy: Policy
+    /** Says who decides what, and why. */
+    ociExplainer: Explainer
   }
 }
 
 export interface PolicyPluginOptions {
   /** Hooks of the host's, asked after what is configured. */
   readonly hooks?: PolicyHooks | undefined
+  /** The rules of access are the host's. */
+  readonly hasHostedAccess: boolean
 }
 
-async function policyPlugin (fastify: FastifyInstance, { hooks = {} }: PolicyPluginOptions): Promise<void> {
-  const { ociConfig: { policy: configured }, ociDebug, ociWorkers: workers, ociDriver: driver } = fastify
-  const { audit, hooks: { timeout, failedreads } } = configured
-  const rules = [...configuredRules(configured, { workers, driver }), ...rulesOfHooks(hooks)]
-  const policy = new Policy({ rules, audit, timeout: parseDuration(timeout), failedReads: failedreads })
+async function policyPlugin (fastify: FastifyInstance, { hooks = {}, hasHostedAccess }: PolicyPluginOptions): Promise<void> {
+  const { ociConfig: config, ociDebug, ociWorkers: workers, ociDriver: driver, ociNamespace: namespace } = fastify
+  const policy = new Policy(configuredPolicy(config.policy, { workers, driver, hooks }))
   fastify.decorate('ociPolicy', policy)
+  fastify.decorate('ociExplainer', new Explainer({ config, namespace, engine: policy.engine, hasHostedAccess }))
   if (policy.isEmpty) return
   ociDebug.publish('policy', () => policy.engine.counts)
   fastify.addHook('onClose', async () => { await policy.engine.close() })
@@ -39,4 +41,4 @@ function sendWarnings (request: FastifyRequest, reply: FastifyReply, _payload: u
   done()
 }
 
-export default fp(policyPlugin, { name: 'oci-policy', fastify: '5.x', dependencies: ['oci-config', 'oci-debug', 'oci-workers', 'oci-storage'] })
+export default fp(policyPlugin, { name: 'oci-policy', fastify: '5.x', dependencies: ['oci-config', 'oci-debug', 'oci-workers', 'oci-storage', 'oci-namespace'] })

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { UploadQuery } from '../schemas/upload-routes.js'
-import { CATALOG_ACCESS, repositoryAccess } from '../services/auth/access.js'
+import { ADMIN_ACCESS, CATALOG_ACCESS, repositoryAccess } from '../services/auth/access.js'
 import type { AccessController, AccessRecord, Grant } from '../services/auth/access.js'
 import { AccessRefused } from '../services/auth/refusal.js'
 import { OciError } from '../services/errors/oci-error.js'
@@ -104,6 +104,7 @@ function repositoryName ({ params }: FastifyRequest): RepositoryName {
 function accessRecords (request: FastifyRequest, name: RepositoryName | undefined): readonly AccessRecord[] {
   const { ociAccess, ociResource } = request.routeOptions.config
   if (ociAccess === 'catalog') return CATALOG_ACCESS
+  if (ociAccess === 'admin') return ADMIN_ACCESS
   if (name === undefined || ociResource === undefined) return []
   const mount = ociResource === 'upload' ? parseMount(request.query as UploadQuery, name) : undefined
   return repositoryAccess({ method: request.method, resource: ociResource, name, from: mount?.from })

@@ -89,3 +89,6 @@ export function repositoryAccess ({ method, resource, name, from }: RepositoryRe
 }
 
 export const CATALOG_ACCESS: readonly AccessRecord[] = [{ type: 'registry', name: 'catalog', action: '*' }]
+
+/** What is for those who run the registry: a token's scope `registry:admin:*`. */
+export const ADMIN_ACCESS: readonly AccessRecord[] = [{ type: 'registry', name: 'admin', action: '*' }]

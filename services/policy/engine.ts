@@ -2,9 +2,12 @@ import type { Grant } from '../auth/access.js'
 import { OciError } from '../errors/oci-error.js'
 import type { Log } from '../log/log.js'
 import type { RepositoryName } from '../reference/reference.js'
+import { finding } from './finding.js'
+import type { Finding } from './finding.js'
 import type { Denial, PolicyQuestion, UploadLimit } from './hooks.js'
 import { Inquiry } from './inquiry.js'
 import type { AnyVerdict, BeforeHook, HookName, PolicyRule, Questions, RuleHook } from './rule.js'
+import { PolicyTimeout, within } from './within.js'
 
 export interface PolicyEngineOptions {
   readonly rules: readonly PolicyRule[]
@@ -58,9 +61,26 @@ export class PolicyEngine {
     return names.some(name => this.#asked.has(name))
   }
 
-  /** The rules that have such a hook, in the order in which they are asked. */
-  rulesFor (name: HookName): readonly PolicyRule[] {
-    return (this.#asked.get(name) ?? []).map(({ rule }) => rule)
+  /** The rules that have such a hook and something to say about the repository, in the order in which they are asked. */
+  rulesFor (name: HookName, repository: RepositoryName): PolicyRule[] {
+    return (this.#asked.get(name) ?? []).map(({ rule }) => rule).filter(rule => rule.concerns(repository))
+  }
+
+  /** What each of them would say; nothing is refused, counted or logged. */
+  async rehearse<K extends BeforeHook> (name: K, about: About<K>, { grant, repository }: { readonly grant: Grant, readonly repository: RepositoryName }): Promise<Finding[]> {
+    const common = { ...about, grant, repository, rehearsal: true, onEnd: () => {} }
+    const asking = this.#list(name).filter(({ rule }) => rule.concerns(repository))
+    return await Promise.all(asking.map(async ({ rule, hook }) => {
+      const isAudit = this.#options.audit || rule.audit
+      try {
+        const verdict = await within(this.#options.timeout, signal => hook({ ...common, signal } as unknown as Questions[K])) ?? undefined
+        return finding(rule.name, verdict, isAudit)
+      } catch (error) {
+        if (OciError.is(error) && error.status < 500) return finding(rule.name, { deny: error.message }, isAudit)
+        const passes = isAudit || (name === 'beforePull' && this.#options.failedReads === 'allow')
+        return { rule: rule.name, decision: passes ? 'allow' : 'deny', reason: `it could not be asked: ${error instanceof Error ? error.message : String(error)}` }
+      }
+    }))
   }
 
   inquiry (caller: PolicyCaller, repository: RepositoryName): Inquiry {
@@ -149,38 +169,6 @@ export class PolicyEngine {
 
 interface Judging { readonly rule: PolicyRule, readonly name: BeforeHook, readonly repository: RepositoryName, readonly caller: PolicyCaller }
 
-/** A hook that took too long. */
-export class PolicyTimeout extends Error {
-  constructor (ms: number) {
-    super(`no answer within ${ms} ms`)
-    this.name = 'PolicyTimeout'
-  }
-}
-
 function denied ({ deny, code = 'DENIED', detail }: Denial): OciError {
   return new OciError(code, { message: deny, ...(detail === undefined ? {} : { detail }) })
-}
-
-function isThenable (value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
-}
-
-/** What it returns, if it comes in time. */
-async function within<T> (ms: number, call: (signal: AbortSignal) => T | Promise<T>): Promise<T> {
-  const controller = new AbortController()
-  const result = call(controller.signal)
-  if (!isThenable(result)) return result
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => {
-      const timeout = new PolicyTimeout(ms)
-      controller.abort(timeout)
-      reject(timeout)
-    }, ms)
-  })
-  try {
-    return await Promise.race([result, late])
-  } finally {
-    clearTimeout(timer)
-  }
 }

@@ -52,7 +52,7 @@ export interface ManifestQuestion extends PolicyQuestion {
 export interface TagQuestion extends PolicyQuestion {
   readonly tag: Tag
   readonly change: 'set' | 'delete'
-  /** What it is to point at; undefined when it is deleted. */
+  /** What it is to point at; undefined when it is deleted, and in a rehearsal, where nobody has pushed anything. */
   readonly digest?: Digest
   /** What it points at now. */
   readonly current: () => Promise<Digest | undefined>

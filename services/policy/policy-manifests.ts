@@ -6,6 +6,7 @@ import type { Digest, Reference, Tag } from '../reference/reference.js'
 import { ForwardingManifestStore } from '../registry/forwarding.js'
 import { MAX_MANIFEST_BYTES } from '../registry/manifest-contents.js'
 import type { ManifestPut, ManifestPutResult, Repository, StoredManifest, VerifiedManifest } from '../registry/types.js'
+import type { About } from './engine.js'
 import type { Inquiry } from './inquiry.js'
 
 /** Asks the policy before anything is done with manifests, and with tags where manifests take them along. */
@@ -56,32 +57,37 @@ export class PolicyManifests extends ForwardingManifestStore {
     const about = { kind: 'tag' in reference ? 'tag' : 'manifest', reference } as const
     await inquiry.during(async () => {
       await inquiry.ask('beforeDelete', about)
-      if (this.#judgesTags) for (const tag of await this.#tagsLostWith(reference)) await askToDelete(inquiry, this.#repository, tag)
+      if (this.#judgesTags) for (const tag of await deletedTags(this.#repository, reference)) await askToDelete(inquiry, this.#repository, tag)
       await super.delete(reference)
     })
     inquiry.tell('afterDelete', about)
   }
 
-  async #review (inquiry: Inquiry, { descriptor, canonical, content }: VerifiedManifest, reference: Reference, tags: readonly Tag[]): Promise<void> {
-    await inquiry.ask('beforeManifest', {
-      reference,
-      tags,
-      descriptor,
-      canonical,
-      manifest: content,
-      config: once(async () => content.config === undefined ? undefined : await readJson(this.#repository, content.config.digest)),
-      sizeOf: async digest => await sizeOf(this.#repository, digest)
-    })
-    for (const tag of tags) await askToSet(inquiry, this.#repository, tag, descriptor.digest)
+  async #review (inquiry: Inquiry, verified: VerifiedManifest, reference: Reference, tags: readonly Tag[]): Promise<void> {
+    await inquiry.ask('beforeManifest', manifestQuestion(this.#repository, verified, { reference, tags }))
+    for (const tag of tags) await askToSet(inquiry, this.#repository, tag, verified.descriptor.digest)
   }
+}
 
-  /** A manifest that is deleted takes along its tags, whichever of its digests they were pushed with. */
-  async #tagsLostWith (reference: Reference): Promise<readonly Tag[]> {
-    if ('tag' in reference) return [reference.tag]
-    const { bytes } = await super.get(reference)
-    const digests = (['sha256', 'sha512'] as const).map(algorithm => digestOf(algorithm, createHash(algorithm).update(bytes).digest('hex')))
-    return await this.#repository.tags.pointingAt(new Set(digests))
+/** What is asked about a manifest of a repository. */
+export function manifestQuestion (repository: Repository, { descriptor, canonical, content }: VerifiedManifest, { reference, tags }: { readonly reference: Reference, readonly tags: readonly Tag[] }): About<'beforeManifest'> {
+  return {
+    reference,
+    tags,
+    descriptor,
+    canonical,
+    manifest: content,
+    config: once(async () => content.config === undefined ? undefined : await readJson(repository, content.config.digest)),
+    sizeOf: async digest => await sizeOf(repository, digest)
   }
+}
+
+/** A manifest that is deleted takes along its tags, whichever of its digests they were pushed with. @throws {OciError} MANIFEST_UNKNOWN */
+export async function deletedTags ({ manifests, tags }: Repository, reference: Reference): Promise<readonly Tag[]> {
+  if ('tag' in reference) return [reference.tag]
+  const { bytes } = await manifests.get(reference)
+  const digests = (['sha256', 'sha512'] as const).map(algorithm => digestOf(algorithm, createHash(algorithm).update(bytes).digest('hex')))
+  return await tags.pointingAt(new Set(digests))
 }
 
 export async function askToSet (inquiry: Inquiry, { tags }: Repository, tag: Tag, digest: Digest): Promise<void> {

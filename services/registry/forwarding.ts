@@ -2,9 +2,26 @@ import type { Readable } from 'node:stream'
 import type { Digest, Reference, RepositoryName, Tag } from '../reference/reference.js'
 import type { ByteRange } from '../storage/driver.js'
 import type { UploadSession } from '../uploads/session.js'
-import type { BlobStore, Descriptor, ManifestPut, ManifestPutResult, ManifestStore, MountOptions, Page, PageRequest, Review, StartUploadOptions, StoredManifest, TagStore } from './types.js'
+import type { BlobStore, Descriptor, ManifestPut, ManifestPutResult, ManifestStore, MountOptions, Namespace, Page, PageRequest, Repository, Review, StartUploadOptions, StoredManifest, TagStore, Visibility } from './types.js'
 
-/** Passes everything on to another blob store: what a decorator extends, to change only what it is about. */
+/** Passes everything on to another namespace: what a decorator extends, to change only what it is about. */
+export class ForwardingNamespace implements Namespace {
+  protected readonly inner: Namespace
+
+  constructor (inner: Namespace) {
+    this.inner = inner
+  }
+
+  repository (name: RepositoryName): Repository {
+    return this.inner.repository(name)
+  }
+
+  repositories (page: PageRequest, visible?: Visibility): Promise<Page<RepositoryName>> {
+    return this.inner.repositories(page, visible)
+  }
+}
+
+/** Passes everything on to another blob store. */
 export class ForwardingBlobStore implements BlobStore {
   protected readonly inner: BlobStore
 

@@ -1,7 +1,7 @@
 import Fastify from 'fastify'
 import t from 'tap'
-import { ForwardingDriver, ForwardingManifestStore, registerMiddleware, registry } from '../../index.js'
-import type { ManifestPut, ManifestPutResult, Repository, StorageDriver } from '../../index.js'
+import { ForwardingDriver, ForwardingManifestStore, ForwardingNamespace, registerMiddleware, registry } from '../../index.js'
+import type { ManifestPut, ManifestPutResult, Repository, RepositoryName, StorageDriver } from '../../index.js'
 import { MemoryDriver } from '../../services/storage/memory.js'
 import { IN_MEMORY, build, errorCodes } from '../helpers/build.js'
 import { FaultDriver } from '../helpers/fault-driver.js'
@@ -100,15 +100,18 @@ t.test('registry and repository middleware see what a request does', async t => 
       return result
     }
   }
+  class Seen extends ForwardingNamespace {
+    override repository (name: RepositoryName): Repository {
+      seen.push(`repository ${name}`)
+      return super.repository(name)
+    }
+  }
   const repository = ({ name, blobs, manifests, tags, referrers }: Repository): Repository => ({ name, blobs, manifests: new Watched(manifests), tags, referrers })
   const app = await build(t, {
     ...IN_MEMORY,
     instances: {
       middleware: {
-        registry: [async inner => ({
-          repository: name => { seen.push(`repository ${name}`); return inner.repository(name) },
-          repositories: page => inner.repositories(page)
-        })],
+        registry: [async inner => new Seen(inner)],
         repository: [repository]
       }
     }

@@ -2,8 +2,8 @@ import type { FastifyInstance } from 'fastify'
 import Fastify from 'fastify'
 import t from 'tap'
 import type { Test } from 'tap'
-import { ForwardingManifestStore, registry } from '../../index.js'
-import type { ManifestPut, ManifestPutResult, PolicyHooks, RegistryHandle, RegistryOptions } from '../../index.js'
+import { ForwardingManifestStore, ForwardingNamespace, registry } from '../../index.js'
+import type { ManifestPut, ManifestPutResult, PolicyHooks, RegistryHandle, RegistryOptions, Repository, RepositoryName } from '../../index.js'
 import { IN_MEMORY, build, errorCodes } from '../helpers/build.js'
 import type { ErrorBody } from '../helpers/build.js'
 import { blob, image, pushManifest } from '../helpers/images.js'
@@ -100,6 +100,12 @@ t.test('a middleware cannot get around the policy: one that forgets the review i
       return super.put(bytes, { mediaType, reference })
     }
   }
+  class ForgetfulNamespace extends ForwardingNamespace {
+    override repository (name: RepositoryName): Repository {
+      const { manifests, ...rest } = super.repository(name)
+      return { ...rest, manifests: new Forgetful(manifests) }
+    }
+  }
   const hooks: PolicyHooks = { beforeManifest: () => ({ deny: 'no' }) }
   const outside = await build(t, { ...IN_MEMORY, hooks, instances: { middleware: { repository: [({ manifests, ...rest }) => ({ ...rest, manifests: new Forgetful(manifests) })] } } })
   const inside = await build(t, {
@@ -107,10 +113,7 @@ t.test('a middleware cannot get around the policy: one that forgets the review i
     hooks,
     instances: {
       middleware: {
-        registry: [namespace => ({
-          repository: name => { const { manifests, ...rest } = namespace.repository(name); return { ...rest, manifests: new Forgetful(manifests) } },
-          repositories: page => namespace.repositories(page)
-        })]
+        registry: [namespace => new ForgetfulNamespace(namespace)]
       }
     }
   })

@@ -133,6 +133,16 @@ t.test('storage that cannot be counted is no reason to let a push in', async t =
   t.equal((await push(app, of('a', 1))).statusCode, 201)
 })
 
+t.test('several quotas for one repository all hold, and count a push once each', async t => {
+  const pushed = image('quota')
+  const sizes = [...pushed.blobs, pushed].reduce((total, { size }) => total + size, 0)
+  const app = await withQuota(t, '1', { policy: { quotas: [{ bytes: String(sizes + 10) }, { bytes: String(sizes) }] } })
+  await pushManifest(t, app, 'team/app', pushed, '1')
+  for (const part of pushed.blobs) t.equal((await app.inject({ method: 'POST', url: `${UPLOADS.replace('app', 'other')}?mount=${part.digest}&from=team/app` })).statusCode, 201)
+  const answer = await push(app, of('x', 1))
+  t.match(answer.json<ErrorBody>().errors, [{ detail: { policy: 'policy.quotas[1]', promised: 0 } }])
+})
+
 t.test('in audit mode it is exceeded, and counted all the same', async t => {
   const app = await withQuota(t, '10', { policy: { quotas: [{ bytes: '10', audit: true }, { bytes: '100' }] } })
   t.equal((await push(app, of('a', 60))).statusCode, 201)

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import { parseBytes } from '../../config/bytes.js'
 import type { Digest, RepositoryName } from '../../reference/reference.js'
 import type { DeleteQuestion, Denial, ManifestQuestion, PolicyQuestion, PushQuestion } from '../hooks.js'
@@ -9,6 +8,9 @@ import type { Scope } from './scope.js'
 
 export interface QuotaEntry extends Scope { readonly bytes: string }
 
+const REHEARSAL = 'rehearsal'
+
+/** What is pushed under one id is one thing, however many quotas it has to fit into. */
 interface Wanted { readonly id: string, readonly bytes: number, readonly digest?: Digest }
 
 /**
@@ -33,10 +35,17 @@ export function quota (name: string, { bytes: max, ...scope }: QuotaEntry, quota
     return await reserve(repository, { id, bytes: size, digest })
   }
 
+  /** Whether there is any room at all. */
+  async function rehearse (repository: RepositoryName): Promise<AnyVerdict> {
+    const full = await reserve(repository, { id: REHEARSAL, bytes: 1 })
+    await quotas.release(repository, REHEARSAL)
+    return full ?? { limit: () => undefined }
+  }
+
   async function beforePush (question: PushQuestion): Promise<AnyVerdict> {
     const { descriptor, upload, repository, rehearsal, onEnd } = question
-    if (descriptor !== undefined) return await take(question, upload ?? randomUUID(), descriptor.digest, descriptor.size)
-    if (rehearsal) return await reserve(repository, { id: '', bytes: 1 })
+    if (descriptor !== undefined) return await take(question, upload ?? descriptor.digest, descriptor.digest, descriptor.size)
+    if (rehearsal) return await rehearse(repository)
     let id: string | undefined
     // What the session keeps stays promised for a while: its client is about to go on.
     onEnd(async kept => { if (!kept && id !== undefined) await quotas.release(repository, id) })
@@ -50,7 +59,7 @@ export function quota (name: string, { bytes: max, ...scope }: QuotaEntry, quota
 
   return scopedRule(name, scope, {
     beforePush,
-    beforeManifest: async (question: ManifestQuestion) => await take(question, randomUUID(), question.canonical, question.descriptor.size),
+    beforeManifest: async (question: ManifestQuestion) => await take(question, question.canonical, question.canonical, question.descriptor.size),
     beforeDelete: ({ kind, reference, repository, onEnd }: DeleteQuestion) => {
       if (kind === 'tag' || !('digest' in reference)) return
       onEnd(async done => { if (done) await quotas.remove(repository, reference.digest) })
