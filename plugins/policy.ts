@@ -41,4 +41,4 @@ function sendWarnings (request: FastifyRequest, reply: FastifyReply, _payload: u
   done()
 }
 
-export default fp(policyPlugin, { name: 'oci-policy', fastify: '5.x', dependencies: ['oci-config', 'oci-debug', 'oci-workers', 'oci-storage', 'oci-namespace'] })
+export default fp(policyPlugin, { name: 'oci-policy', fastify: '5.x', dependencies: ['oci-config', 'oci-debug', 'oci-workers', 'oci-storage', 'oci-namespace', 'oci-auth'] })
