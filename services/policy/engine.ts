@@ -73,7 +73,7 @@ export class PolicyEngine {
     return await Promise.all(asking.map(async ({ rule, hook }) => {
       const isAudit = this.#options.audit || rule.audit
       try {
-        const verdict = await within(this.#options.timeout, signal => hook({ ...common, signal } as unknown as Questions[K])) ?? undefined
+        const verdict = checkedVerdict(await within(this.#options.timeout, signal => hook({ ...common, signal } as unknown as Questions[K])))
         return finding(rule.name, verdict, isAudit)
       } catch (error) {
         if (OciError.is(error) && error.status < 500) return finding(rule.name, { deny: error.message }, isAudit)
@@ -97,15 +97,21 @@ export class PolicyEngine {
     for (const { rule, hook } of this.#list(name)) {
       const verdict = await this.#answer({ rule, name, repository: question.repository, caller }, signal => hook({ ...question, signal }))
       if (verdict === undefined) continue
-      if ('warn' in verdict && verdict.warn !== undefined) for (const text of [verdict.warn].flat()) caller.warn(text)
+      if ('warn' in verdict && verdict.warn !== undefined) for (const text of [verdict.warn].flat()) caller.warn(String(text))
       if ('limit' in verdict) limits.push({ rule, limit: verdict.limit })
     }
     return limits
   }
 
-  /** @throws {OciError} what the rule says of so many bytes, as for `ask` */
-  async admit ({ rule, limit }: LimitOf, { bytes, upload }: { readonly bytes: number, readonly upload: string }, repository: RepositoryName, caller: PolicyCaller): Promise<void> {
-    await this.#answer({ rule, name: 'beforePush', repository, caller }, () => limit(bytes, upload))
+  /** True when the rule has something against so many bytes, and is only to say so. @throws {OciError} as `ask` does */
+  async admit ({ rule, limit }: LimitOf, { bytes, upload }: { readonly bytes: number, readonly upload: string }, repository: RepositoryName, caller: PolicyCaller): Promise<boolean> {
+    let objects = true
+    await this.#answer({ rule, name: 'beforePush', repository, caller }, async () => {
+      const denial = await limit(bytes, upload)
+      objects = denial !== undefined
+      return denial
+    })
+    return objects
   }
 
   /** Tells all hooks of a name, one after the other; nobody waits. */
@@ -134,12 +140,11 @@ export class PolicyEngine {
   }
 
   /** The verdict, if it lets the request pass. */
-
   async #answer (about: Judging, call: (signal: AbortSignal) => AnyVerdict | void | Promise<AnyVerdict | void>): Promise<Exclude<AnyVerdict, Denial> | undefined> {
     const { rule, name, caller: { log } } = about
     let verdict: AnyVerdict
     try {
-      verdict = await within(this.#options.timeout, call) ?? undefined
+      verdict = checkedVerdict(await within(this.#options.timeout, call))
     } catch (error) {
       if (OciError.is(error) && error.status < 500) return this.#refuse(about, error)
       this.#count(rule, 'failed')
@@ -168,6 +173,18 @@ export class PolicyEngine {
 }
 
 interface Judging { readonly rule: PolicyRule, readonly name: BeforeHook, readonly repository: RepositoryName, readonly caller: PolicyCaller }
+
+/** JavaScript lets a hook return anything, and mean no by false: what is no verdict lets nothing pass. */
+function checkedVerdict (answer: unknown): AnyVerdict {
+  if (answer === undefined || answer === null) return undefined
+  const isVerdict = typeof answer === 'object' && (
+    'deny' in answer
+      ? typeof answer.deny === 'string'
+      : 'limit' in answer ? typeof answer.limit === 'function' : 'warn' in answer
+  )
+  if (!isVerdict) throw new TypeError('a hook answers nothing, { deny }, { warn } or { limit }, with texts for the first two')
+  return answer as AnyVerdict
+}
 
 function denied ({ deny, code = 'DENIED', detail }: Denial): OciError {
   return new OciError(code, { message: deny, ...(detail === undefined ? {} : { detail }) })

@@ -33,9 +33,11 @@ export class Inquiry {
   /** What holds an upload to the limits that were set; it ends the inquiry when the upload's request does. */
   meter (upload: string): UploadMeter {
     const limits = this.#limits
+    // One line in the log is enough for what goes on all the same.
+    const objecting = new Set<LimitOf>()
     return {
       admit: async bytes => {
-        for (const limit of limits) await this.#engine.admit(limit, { bytes, upload }, this.#repository, this.#caller)
+        for (const limit of limits) if (!objecting.has(limit) && await this.#engine.admit(limit, { bytes, upload }, this.#repository, this.#caller)) objecting.add(limit)
       },
       end: async kept => { await this.end(kept) }
     }

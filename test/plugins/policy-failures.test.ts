@@ -124,6 +124,24 @@ t.test('a middleware cannot get around the policy: one that forgets the review i
   }
 })
 
+t.test('what is no verdict lets nothing pass', async t => {
+  for (const answer of [false, true, 0, '', 'no', [], {}, { allow: false }, { deny: true }, { limit: 5 }]) {
+    const hook = (() => answer) as unknown as () => undefined
+    const app = await build(t, { ...IN_MEMORY, hooks: { beforePush: hook } })
+    const response = await app.inject({ method: 'POST', url: `${V2}/blobs/uploads/` })
+    t.same(errorCodes(t, response, 403), ['DENIED'], JSON.stringify(answer))
+    t.match(response.json<ErrorBody>().errors[0]?.detail, { cause: 'error' })
+  }
+})
+
+t.test('in audit mode an upload that is over a limit is logged once, however many pieces it comes in', async t => {
+  const { app, lines } = await logged(t, { policy: { audit: true }, hooks: { beforePush: () => ({ limit: () => ({ deny: 'too large' }) }) } })
+  const bytes = Buffer.alloc(3 * 1024 * 1024)
+  const { digest } = blob(bytes)
+  t.equal((await app.inject({ method: 'POST', url: `${V2}/blobs/uploads/?digest=${digest}`, payload: bytes })).statusCode, 201)
+  t.equal(lines.filter(({ reason }) => reason === 'too large').length, 1)
+})
+
 t.test('a limit refuses an upload by its declared length, and ends it', async t => {
   const asked: number[] = []
   const app = await build(t, { ...IN_MEMORY, hooks: { beforePush: () => ({ limit: bytes => { asked.push(bytes); return bytes > 4 ? { deny: 'more than 4 bytes' } : undefined } }) } })
