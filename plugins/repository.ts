@@ -72,7 +72,8 @@ async function repositoryPlugin (fastify: FastifyInstance): Promise<void> {
     if (name === undefined) return
     refuseSwitchedOff(request)
     const warnings: string[] = []
-    let repository = ociPolicy.protect(ociNamespace.repository(name), { grant, log: request.log, warn: text => { if (!warnings.includes(text)) warnings.push(text) } })
+    let repository = ociNamespace.repository(name)
+    if (!ociPolicy.isEmpty) repository = ociPolicy.protect(repository, { grant, log: request.log, warn: text => { if (!warnings.includes(text)) warnings.push(text) } })
     for (const decorate of ociMiddleware.repository) repository = decorate(repository)
     request.oci = { grant, repository, warnings, mayPull: other => mayPull(ociAuth, request, other) }
   }

@@ -8,6 +8,7 @@ import { layerUrlProblems } from '../registry/layer-urls.js'
 import { isBytes } from './bytes.js'
 import { authProblems } from './auth-problems.js'
 import { isDuration } from './duration.js'
+import { policyProblems } from './policy-problems.js'
 import { formatPath, isSecret } from './schema-node.js'
 import type { SchemaNode } from './schema-node.js'
 import { childSchema } from './schema-node.js'
@@ -28,7 +29,7 @@ const DRIVERS = ['filesystem', 'inmemory', 's3', 's3aws', 'azure', 'gcs'] as con
 export function parseConfig (input: unknown): RegistryConfig {
   const config = copy(input)
   if (!validate(config)) throw new ConfigError([...new Set([...(validate.errors ?? []).map(explain), ...driverProblems(config)])])
-  const problems = [...driverProblems(config), ...hostProblems(config), ...workerProblems(config), ...authProblems(config), ...layerUrlProblems(config.validation.manifests.urls), ...unsupported(config)]
+  const problems = [...driverProblems(config), ...hostProblems(config), ...workerProblems(config), ...authProblems(config), ...policyProblems(config), ...layerUrlProblems(config.validation.manifests.urls), ...unsupported(config)]
   if (problems.length > 0) throw new ConfigError(problems)
   return config
 }

@@ -74,5 +74,6 @@ function checked<T> (middleware: T): T {
 /** The first line says what is wrong; the rest, code frames and stacks, is not for the operator. */
 function oneLine (error: unknown): string {
   const [line = ''] = (error instanceof Error ? error.message : String(error)).split('\n')
-  return line === '' ? 'unknown error' : line
+  // Node adds from where in here it looked.
+  return line === '' ? 'unknown error' : line.replace(/ imported from .*$/, '')
 }

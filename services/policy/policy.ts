@@ -22,7 +22,6 @@ export class Policy {
    */
   protect (repository: Repository, caller: PolicyCaller): Repository {
     const { engine } = this
-    if (this.isEmpty) return repository
     const { name, blobs, manifests, tags, referrers } = repository
     const inquire = () => engine.inquiry(caller, name)
     const judgesTags = engine.has('beforeTag')

@@ -145,6 +145,7 @@ t.test('numbers of bytes have units, patterns are not empty, and regular express
     'policy.sizes[0].layer: a number of bytes such as 1048576, 500MB or 1.5GiB is needed, not "5 apples"',
     'policy.quotas[0].bytes: a number of bytes such as 1048576, 500MB or 1.5GiB is needed, not "-1"'
   ])
+  t.same(lines(t, { ...MEMORY, policy: { quotas: [{ repositories: ['Team/*', 'team/*'], bytes: '1' }] } }), ['policy.quotas[0].repositories: "Team/*" matches no repository name'])
   t.same(lines(t, { ...MEMORY, policy: { quotas: [{}], annotations: [{ labels: true }] } }), ['policy.annotations[0].required: is missing', 'policy.quotas[0].bytes: is missing'])
   t.same(lines(t, { ...MEMORY, validation: { manifests: { urls: { allow: ['^https://'], deny: ['(', '(?=x)'] } } } }), [
     'validation.manifests.urls.deny[0]: error parsing regexp: missing closing ): `(`',

@@ -99,7 +99,7 @@ t.test('a module that cannot be used is one line', async t => {
     'wrong.js': 'export default () => 7\n',
     'fails.js': 'export default async () => { throw new Error("cannot reach its database") }\n'
   })
-  await fails(t, directory, 'nowhere.js', /^middleware\.repository\[0\]\.name: cannot load \.\/nowhere\.js \(Cannot find module [^\n]*\)$/)
+  await fails(t, directory, 'nowhere.js', /^middleware\.repository\[0\]\.name: cannot load \.\/nowhere\.js \(Cannot find module '[^\n']*nowhere\.js'\)$/)
   await fails(t, directory, 'broken.js', /^middleware\.repository\[0\]\.name: cannot load \.\/broken\.js \(Unexpected token '\{'\)$/)
   await fails(t, directory, 'throws.js', /^middleware\.repository\[0\]\.name: cannot load \.\/throws\.js \(no licence\)$/)
   await fails(t, directory, 'none.js', /^middleware\.repository\[0\]\.name: \.\/none\.js does not export a function by default$/)
