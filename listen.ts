@@ -1,3 +1,4 @@
+import { lookup } from 'node:dns/promises'
 import { unlinkSync } from 'node:fs'
 import { connect } from 'node:net'
 import type { FastifyInstance } from 'fastify'
@@ -16,13 +17,19 @@ const LISTENING: ReadonlySet<string> = new Set(['listen', 'bind', 'getaddrinfo']
 export async function listen (app: FastifyInstance, address: ListenAddress, describe: (url: string) => string, key = 'http.addr'): Promise<void> {
   try {
     if ('path' in address) await removeStaleSocket(address.path)
-    await app.listen({ ...address, listenTextResolver: describe })
+    const target = 'path' in address ? address : { host: await oneAddress(address.host), port: address.port }
+    await app.listen({ ...target, listenTextResolver: describe })
   } catch (error) {
     const { code, syscall } = error as NodeJS.ErrnoException
     if (!LISTENING.has(syscall ?? '')) throw error
     const reason = code === 'EADDRINUSE' ? `the ${'path' in address ? 'socket' : 'port'} is in use` : code ?? (error as Error).message
     throw new ConfigError(`${key}: cannot listen on ${formatAddress(address)}: ${reason}`, { cause: error })
   }
+}
+
+/** A name is listened on at one address, of IPv4 if there is one, as docker's registry does it. */
+async function oneAddress (host: string): Promise<string> {
+  return (await lookup(host, { verbatim: false })).address
 }
 
 /** A socket file outlives the process that made it; one that nobody answers on is in the way of the next. */

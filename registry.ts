@@ -5,6 +5,7 @@ import authPlugin from './plugins/auth.js'
 import configPlugin from './plugins/config.js'
 import debugPlugin from './plugins/debug.js'
 import errorsPlugin from './plugins/errors.js'
+import garbageCollectionPlugin from './plugins/garbage-collection.js'
 import headersPlugin from './plugins/headers.js'
 import middlewarePlugin from './plugins/middleware.js'
 import namespacePlugin from './plugins/namespace.js'
@@ -12,17 +13,23 @@ import policyPlugin from './plugins/policy.js'
 import repositoryPlugin from './plugins/repository.js'
 import routingPlugin from './plugins/routing.js'
 import storagePlugin from './plugins/storage.js'
+import tokenServerPlugin from './plugins/token-server.js'
+import uploadPurgePlugin from './plugins/upload-purge.js'
 import uploadsPlugin from './plugins/uploads.js'
 import validationPlugin from './plugins/validation.js'
+import verifyPlugin from './plugins/verify.js'
 import workersPlugin from './plugins/workers.js'
 import routes from './routes/index.js'
 import type { RegistryConfigInput } from './schemas/config/index.js'
 import type { AccessController, Authorize } from './services/auth/access.js'
 import type { DebugVariables } from './services/debug/variables.js'
+import type { GarbageCollection } from './services/garbage/garbage-collection.js'
+import type { UploadPurge } from './services/maintenance/upload-purge.js'
 import type { LoadedMiddleware } from './services/middleware/load.js'
 import type { ExplainQuestion, Explanation } from './services/policy/explain.js'
 import type { PolicyHooks } from './services/policy/hooks.js'
 import type { StorageDriver } from './services/storage/driver.js'
+import type { Scrub } from './services/verify/scrub.js'
 import type { Workers } from './services/workers/workers.js'
 
 /** Live objects a host hands in. They stay the host's: the registry never closes them. */
@@ -41,6 +48,12 @@ export interface RegistryHandle {
   readonly debug: DebugVariables
   /** Says which rule or hook decides about something, and why, without doing it. */
   explain (question: ExplainQuestion): Promise<Explanation>
+  /** `runOnce` removes uploads that nobody finished, out of turn. */
+  readonly uploadPurge: Pick<UploadPurge, 'runOnce'>
+  /** `runOnce` reads everything that is stored and reports what is wrong with it, as `storage.maintenance.verify` says. */
+  readonly verify: Pick<Scrub, 'runOnce'>
+  /** `runOnce` collects garbage, out of turn. */
+  readonly garbageCollection: Pick<GarbageCollection, 'runOnce'>
 }
 
 /** The configuration, in the keys of `config.yml`. Fastify takes `prefix`, `logLevel` and `logSerializers` besides. */
@@ -71,9 +84,13 @@ async function registryPlugin (fastify: FastifyInstance, options: RegistryOption
   await fastify.register(middlewarePlugin, { middleware, baseDirectory })
   await fastify.register(storagePlugin, { driver })
   await fastify.register(uploadsPlugin)
+  await fastify.register(uploadPurgePlugin)
+  await fastify.register(verifyPlugin)
   await fastify.register(namespacePlugin)
+  await fastify.register(garbageCollectionPlugin)
   await fastify.register(authPlugin, { accessController })
   await fastify.register(policyPlugin, { hooks, hasHostedAccess: accessController !== undefined })
+  await fastify.register(tokenServerPlugin)
 
   // The API proper, in a scope of its own: parsers, hooks and error handler reach nothing but its routes.
   await fastify.register(async function api (scope) {
@@ -86,8 +103,9 @@ async function registryPlugin (fastify: FastifyInstance, options: RegistryOption
     await scope.register(routes)
   })
 
-  const { ociDebug: debug, ociExplainer: explainer } = fastify
-  if (onReady !== undefined) fastify.addHook('onReady', async () => { onReady({ debug, explain: async question => await explainer.explain(question) }) })
+  const { ociDebug: debug, ociExplainer: explainer, ociUploadPurge: uploadPurge, ociVerify: verify, ociGarbageCollection: garbageCollection } = fastify
+  const explain: RegistryHandle['explain'] = async question => await explainer.explain(question)
+  if (onReady !== undefined) fastify.addHook('onReady', async () => { onReady({ debug, explain, uploadPurge, verify, garbageCollection }) })
 }
 
 /**

@@ -1,12 +1,13 @@
 import type { Server as TlsServer } from 'node:tls'
-import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest, FastifyServerOptions } from 'fastify'
 import Fastify, { LogController } from 'fastify'
 import { sendError } from './plugins/errors.js'
 import { registry } from './registry.js'
 import type { RegistryOptions } from './registry.js'
 import { OciError } from './services/errors/oci-error.js'
 import { watchFiles } from './services/http/certificate-watch.js'
-import { holdContinue } from './services/http/expect.js'
+import { configuredHeaders } from './services/http/configured-headers.js'
+import { createHttpServer } from './services/http/http-server.js'
 import type { ServerTls } from './services/http/tls.js'
 import { resourceOfUrl } from './services/reference/resource-path.js'
 
@@ -29,10 +30,7 @@ const MAX_HEADER_BYTES = 64 * 1024
 export function buildServer ({ logger, tls, ...options }: ServerOptions): FastifyInstance {
   const app: FastifyInstance = Fastify({
     ...(logger === undefined ? { logger: false } : { loggerInstance: logger }),
-    ...transport(tls),
-    keepAliveTimeout: KEEP_ALIVE_MS,
-    // An upload may take hours. Slow headers are cut off by Node's own timeout.
-    requestTimeout: 0,
+    ...transport(tls, options.http),
     forceCloseConnections: 'idle',
     // While stopping, connections that are still open are served to their end.
     return503OnClosing: false,
@@ -45,7 +43,6 @@ export function buildServer ({ logger, tls, ...options }: ServerOptions): Fastif
   })
 
   if (tls !== undefined) secure(app, tls)
-  holdContinue(app.server)
   endConnectionsOnClose(app)
   app.setErrorHandler(sendError)
   app.setNotFoundHandler((request, reply) => sendError(noSuchPath(), request, reply))
@@ -64,7 +61,7 @@ const METHODS = ['DELETE', 'GET', 'HEAD', 'PATCH', 'POST', 'PUT'] as const
  * this is the host's to answer.
  */
 function answerOptions (app: FastifyInstance, prefix: string, headers: Readonly<Record<string, readonly string[]>>): void {
-  const configured = Object.entries(headers).map(([name, values]) => [name, values.length === 1 ? values[0] : [...values]] as const)
+  const configured = configuredHeaders(headers)
   for (const url of [`${prefix}/v2/`, `${prefix}/v2/_catalog`, `${prefix}/v2/*`]) {
     app.options(url, (request, reply) => {
       const constraints = { ociResource: resourceOfUrl(request.url) } as unknown as Record<string, string>
@@ -73,7 +70,7 @@ function answerOptions (app: FastifyInstance, prefix: string, headers: Readonly<
       const allow = isExact ? methods.filter(method => method === 'GET' || method === 'HEAD') : methods
       if (allow.length === 0 || (!isExact && constraints['ociResource'] === undefined)) return sendError(noSuchPath(), request, reply)
       reply.header('docker-distribution-api-version', 'registry/2.0').header('allow', allow.join(', '))
-      for (const [name, value] of configured) reply.header(name, value)
+      for (const [name, value] of configured(request.raw.httpVersionMajor)) reply.header(name, value)
       return reply.send()
     })
   }
@@ -83,18 +80,18 @@ function noSuchPath (): OciError {
   return new OciError('NAME_INVALID', { status: 404, message: 'no such path' })
 }
 
-/** Fastify's types have a server of its own for HTTPS; to the rest of us it is one that speaks HTTP. */
-function transport (tls: ServerTls | undefined): { http: { maxHeaderSize: number } } {
-  const limits = { maxHeaderSize: MAX_HEADER_BYTES }
-  return tls === undefined ? { http: limits } : { https: { ...tls.options, ...limits } } as unknown as { http: typeof limits }
+/** Fastify learns of HTTPS only to say it in the log; its types have a server of its own for it. */
+function transport (tls: ServerTls | undefined, { http2, h2c }: RegistryOptions['http'] = {}): Pick<FastifyServerOptions, 'serverFactory'> {
+  const isHttp2 = tls === undefined ? h2c?.enabled ?? false : !(http2?.disabled ?? false)
+  const serverFactory: FastifyServerOptions['serverFactory'] = handler => createHttpServer(handler, {
+    tls, http2: isHttp2, keepAliveMs: KEEP_ALIVE_MS, maxHeaderBytes: MAX_HEADER_BYTES
+  })
+  return tls === undefined ? { serverFactory } : { serverFactory, https: {} } as unknown as { serverFactory: typeof serverFactory }
 }
 
-/** Cuts connections that do not show what is asked of them, and takes over new certificates for new connections. */
+/** Takes over new certificates for new connections. */
 function secure (app: FastifyInstance, tls: ServerTls): void {
   const server = app.server as unknown as TlsServer
-  server.on('secureConnection', socket => {
-    if (!tls.admits(socket)) socket.destroy()
-  })
   const watch = watchFiles(tls.files, () => {
     try {
       server.setSecureContext(tls.reload())
@@ -113,13 +110,14 @@ function endConnectionsOnClose (app: FastifyInstance): void {
     closing = true
     done()
   })
-  app.addHook('onSend', (_request, reply, _payload, done) => {
-    if (closing) reply.header('connection', 'close')
+  // HTTP/2 has no such header, and its sessions end by themselves.
+  app.addHook('onSend', ({ raw }, reply, _payload, done) => {
+    if (closing && raw.httpVersionMajor === 1) reply.header('connection', 'close')
     done()
   })
-  app.addHook('onResponse', (request, _reply, done) => {
+  app.addHook('onResponse', ({ raw }, _reply, done) => {
     // The answer's head may have been on its way already when the stop began.
-    if (closing) request.raw.socket.end()
+    if (closing && raw.httpVersionMajor === 1) raw.socket.end()
     done()
   })
 }
@@ -128,8 +126,8 @@ function endConnectionsOnClose (app: FastifyInstance): void {
 class OneLinePerRequest extends LogController {
   override incomingRequest (): void {}
 
-  override requestCompleted (_error: unknown, { method, url, log }: FastifyRequest, { statusCode, elapsedTime }: FastifyReply): void {
-    log.info({ method, url, status: statusCode, ms: Math.round(elapsedTime) }, 'response completed')
+  override requestCompleted (_error: unknown, { method, url, log, raw }: FastifyRequest, { statusCode, elapsedTime }: FastifyReply): void {
+    log.info({ method, url, proto: `HTTP/${raw.httpVersion}`, status: statusCode, ms: Math.round(elapsedTime) }, 'response completed')
   }
 
   override streamError (error: Error, { log }: FastifyRequest): void {

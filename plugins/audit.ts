@@ -32,8 +32,8 @@ function isRead ({ method }: FastifyRequest): boolean {
 
 function audit (request: FastifyRequest, reply: FastifyReply): void {
   const { method, ip, id, headers, ociRemote, ociGrant, ociRefusal, routeOptions: { config: { ociResource, ociAccess } } } = request
-  const { name, reference } = request.params as { name?: string, reference?: string }
-  const { mount, from } = request.query as { mount?: string[], from?: string[] }
+  const { name, reference } = (request.params ?? {}) as { name?: string, reference?: string }
+  const { mount, from } = (request.query ?? {}) as { mount?: string[], from?: string[] }
   const digest = reply.getHeader('docker-content-digest')
   const refused = ociRefusal instanceof AccessRefused ? ociRefusal : undefined
   const entry = auditEntry({

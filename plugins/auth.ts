@@ -2,11 +2,14 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { AccessController, Authorize } from '../services/auth/access.js'
 import { createAccessController, hostedController } from '../services/auth/create.js'
+import type { TokenServer } from '../services/auth/token-server.js'
 import { ConfigError } from '../services/errors/config-error.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
     ociAuth: AccessController<FastifyRequest>
+    /** Hands out the tokens that {@link ociAuth} takes; null where the registry has no token server of its own. */
+    ociTokenServer: TokenServer | null
   }
 }
 
@@ -16,16 +19,16 @@ export interface AuthPluginOptions {
 }
 
 async function authPlugin (fastify: FastifyInstance, { accessController }: AuthPluginOptions): Promise<void> {
-  const { ociConfig: { auth = {} }, ociWorkers: workers, log } = fastify
+  const { ociConfig: { auth = {}, http: { host } }, ociWorkers: workers, ociDebug: debug, log, prefix } = fastify
   if (accessController !== undefined) {
     const configured = Object.keys(auth).find(name => name !== 'none')
     if (configured !== undefined) throw new ConfigError(`auth.${configured}: an accessController is given as well`)
-    fastify.decorate('ociAuth', hostedController(accessController))
+    fastify.decorate('ociAuth', hostedController(accessController)).decorate('ociTokenServer', null)
     return
   }
-  const controller = await createAccessController(auth, { workers, log })
-  fastify.decorate('ociAuth', controller)
+  const controller = await createAccessController(auth, { workers, log, debug, prefix, host })
+  fastify.decorate('ociAuth', controller).decorate('ociTokenServer', controller.tokenServer ?? null)
   fastify.addHook('onClose', async () => { await controller.close?.() })
 }
 
-export default fp(authPlugin, { name: 'oci-auth', fastify: '5.x', dependencies: ['oci-config', 'oci-workers'] })
+export default fp(authPlugin, { name: 'oci-auth', fastify: '5.x', dependencies: ['oci-config', 'oci-debug', 'oci-workers'] })

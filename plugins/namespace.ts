@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
-import { layerUrls } from '../services/registry/layer-urls.js'
+import { referenceValidation } from '../services/config/validation.js'
 import { StorageNamespace } from '../services/registry/namespace.js'
 import type { Namespace } from '../services/registry/types.js'
 
@@ -11,9 +11,8 @@ declare module 'fastify' {
 }
 
 async function namespacePlugin (fastify: FastifyInstance): Promise<void> {
-  const { ociDriver: driver, ociUploads: uploads, ociMiddleware, ociConfig: { storage, validation: { enabled, disabled, manifests } } } = fastify
-  const validation = { disabled: disabled && enabled !== true, ...manifests.indexes, urls: layerUrls(manifests.urls) }
-  let namespace: Namespace = new StorageNamespace({ driver, uploads, validation, redirect: !storage.redirect.disable })
+  const { ociDriver: driver, ociUploads: uploads, ociMiddleware, ociConfig: { storage, validation } } = fastify
+  let namespace: Namespace = new StorageNamespace({ driver, uploads, validation: referenceValidation(validation), redirect: !storage.redirect.disable })
   for (const decorate of ociMiddleware.registry) namespace = await decorate(namespace)
   fastify.decorate('ociNamespace', namespace)
 }

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { sendContinue } from '../services/http/expect.js'
+import { http2Stream } from '../services/http/http2-stream.js'
 
 /** The body as a stream: our parser passes it through. Asks for it, if the client waits to be asked. */
 export function bodyOf ({ body, raw }: Pick<FastifyRequest, 'body' | 'raw'>, reply: Pick<FastifyReply, 'raw'>): Readable {
@@ -15,10 +16,17 @@ export function declaredLength ({ headers }: Pick<FastifyRequest, 'headers'>): n
   return length === undefined ? undefined : Number(length)
 }
 
+/** Whether a body comes, or may come. In HTTP/2 a body of unknown length has no header of its own. */
+export function hasBody ({ headers, raw }: Pick<FastifyRequest, 'headers' | 'raw'>): boolean {
+  const length = declaredLength({ headers })
+  if (length !== undefined) return length > 0
+  return http2Stream(raw)?.endAfterHeaders === false || headers['transfer-encoding'] !== undefined
+}
+
 /** Aborts when the client goes away before it has its answer. */
 export function closeSignal ({ raw }: Pick<FastifyReply, 'raw'>): AbortSignal {
   const controller = new AbortController()
-  if (raw.destroyed) controller.abort()
+  if (raw.destroyed || http2Stream(raw)?.destroyed === true) controller.abort()
   raw.once('close', () => { if (!raw.writableFinished) controller.abort() })
   return controller.signal
 }

@@ -5,7 +5,7 @@ import { parseMount } from '../services/http/mount.js'
 import type { MountRequest } from '../services/http/mount.js'
 import { algorithmOf, parseAlgorithm, parseDigest } from '../services/reference/reference.js'
 import type { Digest } from '../services/reference/reference.js'
-import { bodyOf, closeSignal, declaredLength } from './request.js'
+import { bodyOf, closeSignal, declaredLength, hasBody } from './request.js'
 import { resource } from './resource.js'
 import { UploadReplies } from './upload-replies.js'
 import type { UploadRequest } from './upload-replies.js'
@@ -65,7 +65,6 @@ async function isMounted ({ digest, from }: MountRequest, { repository: { blobs 
 }
 
 /** a digest of something, and no body. */
-function meansLater (request: Pick<FastifyRequest, 'headers'>, digest: Digest): boolean {
-  const hasNoBody = request.headers['transfer-encoding'] === undefined && (declaredLength(request) ?? 0) === 0
-  return hasNoBody && !EMPTY.has(digest)
+function meansLater (request: Pick<FastifyRequest, 'headers' | 'raw'>, digest: Digest): boolean {
+  return !hasBody(request) && !EMPTY.has(digest)
 }

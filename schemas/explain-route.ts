@@ -10,11 +10,10 @@ export const getExplanation = {
   tags: ['operations'],
   querystring: {
     type: 'object',
-    required: ['repository', 'action'],
     properties: {
       repository: { ...queryValues, description: 'Repository name.' },
       reference: { ...queryValues, description: 'A tag or a digest.' },
-      action: { type: 'array', items: { type: 'string', enum: ['pull', 'push', 'delete'] }, description: 'What somebody wants to do.' },
+      action: { ...queryValues, description: 'What somebody wants to do: pull, push or delete.' },
       user: { ...queryValues, description: 'Who; the caller unless given, somebody without credentials when empty.' }
     }
   },

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import type { Test } from 'tap'
 import { hangingUpload } from './helpers/hanging-upload.js'
+import type { RegistryConfigInput } from '../schemas/config/index.js'
 import { image, sha256 } from './helpers/images.js'
 import type { Manifest } from './helpers/images.js'
 import { runCli, serveProduct, startProduct } from './helpers/product.js'
@@ -16,6 +17,11 @@ import { RawConnection } from './helpers/raw-http.js'
 
 // dist/test/cli.test.js: the package is two directories up.
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+
+/** Storage of a server that does nothing by the clock. */
+function withoutPurge (directory: string): NonNullable<RegistryConfigInput['storage']> {
+  return { filesystem: { rootdirectory: join(directory, 'data') }, maintenance: { uploadpurging: { enabled: false } } }
+}
 
 /** Runs a command line that must be refused, and returns the one line it says. */
 async function refusal (t: Test, args: readonly string[], cwd: string): Promise<string> {
@@ -93,9 +99,12 @@ t.test('serve without a file listens on 127.0.0.1:5000, keeps its data in ./data
   t.equal(await product.stop(), 0)
 })
 
-t.test('serve says in one friendly line, and nothing else, where it listens and where the data is', async t => {
+t.test('serve says in one friendly line where it listens and where the data is, and nothing else but when uploads are purged', async t => {
   const directory = t.testdir()
-  const product = await startProduct(t, directory)
+  const purging = await startProduct(t, directory)
+  await purging.stop()
+  t.match(purging.log.split('\n')[0], /^time="[^"]+" level=info msg="Starting upload purge in \d+(m0)?s"$/)
+  const product = await startProduct(t, directory, { storage: withoutPurge(directory) })
   const answer = await fetch(`${product.url}/`)
   t.equal(answer.status, 200)
   await product.logged(/response completed/)
@@ -111,7 +120,8 @@ t.test('a registry in memory says so', async t => {
 })
 
 t.test('log.formatter json makes every line JSON', async t => {
-  const product = await startProduct(t, t.testdir(), { log: { formatter: 'json' } })
+  const directory = t.testdir()
+  const product = await startProduct(t, directory, { log: { formatter: 'json' }, storage: withoutPurge(directory) })
   t.equal(await product.stop(), 0)
   const messages = product.log.trimEnd().split('\n').map(line => (JSON.parse(line) as { msg: string }).msg)
   t.same(messages, [`oci-registry listens on ${product.url}, data in ${product.data}`, 'SIGTERM: stopping', 'stopped'])
@@ -202,7 +212,7 @@ t.test('a port in use is one line that names the key and the address', async t =
   t.teardown(() => { taken.close() })
   await once(taken.listen({ host: '127.0.0.1', port: 0 }), 'listening')
   const { port } = taken.address() as AddressInfo
-  const cwd = t.testdir({ 'c.yml': `version: 0.1\nstorage: inmemory\nhttp: { addr: "127.0.0.1:${port}" }\n` })
+  const cwd = t.testdir({ 'c.yml': `version: 0.1\nstorage: { inmemory: {}, maintenance: { uploadpurging: { enabled: false } } }\nhttp: { addr: "127.0.0.1:${port}" }\n` })
   t.equal(await refusal(t, ['serve', 'c.yml'], cwd), `oci-registry: http.addr: cannot listen on 127.0.0.1:${port}: the port is in use`)
 })
 

@@ -1,6 +1,5 @@
 import { htpasswdSchema } from './htpasswd.js'
-
-const later = { type: 'object', additionalProperties: true } as const
+import { tokenSchema } from './token.js'
 
 export const accessSchema = {
   type: 'object',
@@ -19,6 +18,6 @@ export const accessSchema = {
       }
     },
     htpasswd: htpasswdSchema,
-    token: later
+    token: tokenSchema
   }
 } as const

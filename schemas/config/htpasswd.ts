@@ -1,3 +1,5 @@
+import { tokenServerSchema } from './token.js'
+
 const text = { type: 'string' } as const
 const texts = { type: 'array', items: text } as const
 
@@ -48,6 +50,7 @@ export const htpasswdSchema = {
     path: { ...text, minLength: 1, description: 'File of users with bcrypt hashes (htpasswd -B); made, with a user docker, if missing. Required.' },
     groups: groupsSchema,
     access: accessRulesSchema,
-    throttle: throttleSchema
+    throttle: throttleSchema,
+    tokenserver: tokenServerSchema
   }
 } as const

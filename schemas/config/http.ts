@@ -41,13 +41,13 @@ export const httpSchema = {
       type: 'object',
       additionalProperties: false,
       default: {},
-      properties: { disabled: { type: 'boolean', default: false, description: 'With TLS, offers HTTP/1.1 alone.' } }
+      properties: { disabled: { type: 'boolean', default: false, description: 'With TLS, offers HTTP/1.1 alone (standalone server).' } }
     },
     h2c: {
       type: 'object',
       additionalProperties: false,
       default: {},
-      properties: { enabled: { type: 'boolean', default: false, description: 'HTTP/2 without TLS.' } }
+      properties: { enabled: { type: 'boolean', default: false, description: 'Without TLS, takes HTTP/2 from clients that begin with it (prior knowledge), and HTTP/1.1 as ever (standalone server).' } }
     },
     debug: {
       type: 'object',

@@ -1,3 +1,5 @@
+import { maintenanceSchema } from './maintenance.js'
+
 /** Parameters of a driver that is not built yet: whatever they are, they are not judged. */
 const later = { type: 'object', additionalProperties: true } as const
 
@@ -50,30 +52,6 @@ export const storageSchema = {
       default: {},
       properties: { concurrencylimit: { type: 'integer', minimum: 0, default: 16, description: 'Accepted; tags are looked up 16 at a time.' } }
     },
-    maintenance: {
-      type: 'object',
-      additionalProperties: false,
-      default: {},
-      properties: {
-        uploadpurging: {
-          type: 'object',
-          additionalProperties: false,
-          default: {},
-          description: 'Removes uploads that nobody finished. Accepted, not done yet.',
-          properties: {
-            enabled: { type: 'boolean', default: true, description: 'Whether it is done at all.' },
-            age: { type: 'string', format: 'duration', default: '168h', description: 'How old an upload must be.' },
-            interval: { type: 'string', format: 'duration', default: '24h', description: 'How often it is done.' },
-            dryrun: { type: 'boolean', default: false, description: 'Only says what it would remove.' }
-          }
-        },
-        readonly: {
-          type: 'object',
-          additionalProperties: false,
-          default: {},
-          properties: { enabled: { type: 'boolean', default: false, description: 'Refuses every push and delete.' } }
-        }
-      }
-    }
+    maintenance: maintenanceSchema
   }
 } as const

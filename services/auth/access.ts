@@ -51,12 +51,14 @@ export interface AccessController<Request extends AccessRequest = AccessRequest>
 export type Authorize<Request extends AccessRequest = AccessRequest> = AccessController<Request>['authorize']
 
 const EVERYBODY: Grant = {}
+/** A name that nobody checks may be as long as a header. */
+const MAX_CLAIM = 256
 
 /** Everybody may do everything. Who gives a name is called so in logs and events, as in docker's registry; it proves nothing. */
 export const openAccess: AccessController = {
   authorize ({ headers: { authorization } }) {
     const claimed = authorization === undefined ? undefined : parseBasic(authorization)?.user
-    return claimed === undefined || claimed === '' ? EVERYBODY : { user: claimed }
+    return claimed === undefined || claimed === '' ? EVERYBODY : { user: claimed.slice(0, MAX_CLAIM) }
   }
 }
 

@@ -1,5 +1,6 @@
 import type { RegistryConfig } from '../../schemas/config/index.js'
 import { parseDuration } from '../config/duration.js'
+import type { DebugVariables } from '../debug/variables.js'
 import type { Workers } from '../workers/workers.js'
 import { openAccess } from './access.js'
 import type { AccessController, AccessRequest, Authorize, Grant } from './access.js'
@@ -10,6 +11,7 @@ import type { AuthLog } from './htpasswd-file.js'
 import { Logins } from './logins.js'
 import { AccessPolicy } from './policy.js'
 import { SillyController } from './silly.js'
+import type { TokenServer } from './token-server.js'
 
 type AuthConfig = NonNullable<RegistryConfig['auth']>
 type HtpasswdConfig = NonNullable<AuthConfig['htpasswd']>
@@ -17,22 +19,47 @@ type HtpasswdConfig = NonNullable<AuthConfig['htpasswd']>
 export interface AccessParts {
   readonly workers: Workers
   readonly log: AuthLog
+  readonly debug?: DebugVariables
+  /** What precedes our routes, without a slash at the end. */
+  readonly prefix?: string
+  /** `http.host`: how clients call this server, if that is configured. */
+  readonly host?: string | undefined
+}
+
+/** A controller that may come with a token server: what hands out the tokens that it takes. */
+export interface ConfiguredController extends AccessController {
+  readonly tokenServer?: TokenServer
 }
 
 /** The controller a validated configuration names. @throws {ConfigError} when it cannot be opened */
-export async function createAccessController ({ silly, htpasswd }: AuthConfig, parts: AccessParts): Promise<AccessController> {
+export async function createAccessController ({ silly, htpasswd, token }: AuthConfig, parts: AccessParts): Promise<ConfiguredController> {
   if (silly !== undefined) return new SillyController(silly)
-  if (htpasswd !== undefined) {
-    return new BasicController({ realm: htpasswd.realm, credentials: await openCredentials(htpasswd, parts), policy: policyOf(htpasswd) })
-  }
-  return openAccess
+  if (htpasswd !== undefined) return await passwordController(htpasswd, parts)
+  if (token === undefined) return openAccess
+  // Loaded where it is needed: the cryptography of tokens would cost every start.
+  const { createTokenController } = await import('./create-token.js')
+  const { controller, verifier } = await createTokenController(token, { warn: (message, err) => { parts.log.warn({ err }, message) } })
+  parts.debug?.publish('token', () => verifier.state)
+  return controller
+}
+
+async function passwordController (htpasswd: HtpasswdConfig, parts: AccessParts): Promise<ConfiguredController> {
+  const { realm, tokenserver } = htpasswd
+  const [credentials, policy] = [await openCredentials(htpasswd, parts), policyOf(htpasswd)]
+  if (tokenserver === undefined) return new BasicController({ realm, credentials, policy })
+  const { createTokenServer } = await import('./create-token-server.js')
+  const { controller, state } = await createTokenServer(tokenserver, { ...parts, realm, credentials, policy })
+  parts.debug?.publish('token', state)
+  return controller
 }
 
 /** The users of a configuration. @throws {ConfigError} when their file cannot be used */
-export async function openCredentials ({ path, groups, throttle }: Pick<HtpasswdConfig, 'path' | 'groups' | 'throttle'>, { workers, log }: AccessParts): Promise<HtpasswdCredentials> {
+export async function openCredentials ({ path, groups, throttle }: Pick<HtpasswdConfig, 'path' | 'groups' | 'throttle'>, { workers, log, debug }: AccessParts): Promise<HtpasswdCredentials> {
   const { free, delay, maxdelay } = throttle
   const logins = new Logins({ workers, free, delay: parseDuration(delay), maxDelay: parseDuration(maxdelay) })
-  return new HtpasswdCredentials({ file: await HtpasswdFile.open({ path, log }), logins, ...(groups === undefined ? {} : { groups }) })
+  const credentials = new HtpasswdCredentials({ file: await HtpasswdFile.open({ path, log }), logins, ...(groups === undefined ? {} : { groups }) })
+  debug?.publish('logins', () => ({ known: credentials.size, ...logins.numbers }))
+  return credentials
 }
 
 /** The policy of a configuration; undefined when it has no rules. */

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import bcrypt from 'bcrypt'
 import { BoundedQueue } from './bounded-queue.js'
 import type { CredentialStore, Identity } from './credentials.js'
@@ -48,6 +49,14 @@ export class HtpasswdCredentials implements CredentialStore {
       await this.#logins.attempt({ user, address }, async () => await this.#queue.run(async () => await this.#compare(user, password))))
   }
 
+  /** A user by its name alone, for what was given out for its password before; `revision` is another when the password is. */
+  async find (user: string): Promise<{ identity: Identity, revision: string } | undefined> {
+    const { hashes } = await this.#file.users()
+    const hashed = hashes.get(user)
+    if (hashed === undefined) return undefined
+    return { identity: this.#identity(user), revision: createHash('sha256').update(hashed).digest('base64url') }
+  }
+
   async close (): Promise<void> {
     this.#logins.close()
   }
@@ -62,7 +71,11 @@ export class HtpasswdCredentials implements CredentialStore {
     const { hashes, dummy } = await this.#file.users()
     const hashed = hashes.get(user)
     const isRight = await bcrypt.compare(password, hashed ?? dummy)
-    return isRight && hashed !== undefined ? { user, groups: this.#groupsOf.get(user) ?? [] } : undefined
+    return isRight && hashed !== undefined ? this.#identity(user) : undefined
+  }
+
+  #identity (user: string): Identity {
+    return { user, groups: this.#groupsOf.get(user) ?? [] }
   }
 }
 

@@ -55,7 +55,7 @@ export class LoginThrottle {
   readonly #users = counts()
   readonly #addresses = counts()
   readonly #atHome = new LRUCache<string, true>({ max: MAX_ENTRIES, ttl: 24 * 60 * 60_000 })
-  refused = 0
+  #refused = 0
 
   constructor (options: ThrottleOptions) {
     this.#options = options
@@ -76,7 +76,7 @@ export class LoginThrottle {
     }
     const wait = Math.max(0, ...waits)
     if (wait > MAX_WAIT_MS) {
-      this.refused++
+      this.#refused++
       return { retryAfter: wait }
     }
     tried.failed++
@@ -108,7 +108,7 @@ export class LoginThrottle {
 
   /** For whoever wants to look at it. */
   get numbers (): Record<string, number> {
-    return { users: this.#users.size, addresses: this.#addresses.size, refused: this.refused }
+    return { users: this.#users.size, addresses: this.#addresses.size, refused: this.#refused }
   }
 
   #count<T extends Count> (of: LRUCache<string, T>, key: string, now: number): T {

@@ -1,20 +1,21 @@
-const UNITS: Readonly<Record<string, number>> = {
-  '': 1, b: 1, kb: 1e3, mb: 1e6, gb: 1e9, tb: 1e12, kib: 2 ** 10, mib: 2 ** 20, gib: 2 ** 30, tib: 2 ** 40
-}
+const UNITS: Readonly<Record<string, number>> = { '': 1, b: 1, kb: 1e3, mb: 1e6, gb: 1e9, tb: 1e12, kib: 2 ** 10, mib: 2 ** 20, gib: 2 ** 30, tib: 2 ** 40 }
+const SIZE = /^(\d+(?:\.\d+)?) ?([kmgt]?i?b)?$/i
+const NAMES = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'] as const
 
-/** Whether the text is a number of bytes, with or without a unit: `1048576`, `500MB`, `1.5 GiB`. */
+/** Whether the text is a number of bytes such as `50MB`, `1.5 GiB` or `1000000`, and more than none. */
 export function isBytes (text: string): boolean {
-  return read(text) !== undefined
+  return parseBytes(text) >= 1
 }
 
-/** The number of bytes. The text was validated. */
+/** `50MB` is fifty million bytes, `50MiB` a little more. NaN for what is no size. */
 export function parseBytes (text: string): number {
-  return read(text) ?? NaN
+  const [, number, unit = ''] = SIZE.exec(text) ?? []
+  return number === undefined ? NaN : Number(number) * (UNITS[unit.toLowerCase()] ?? NaN)
 }
 
-function read (text: string): number | undefined {
-  const match = /^(\d+(?:\.\d+)?) ?([kmgt]?i?b|)$/i.exec(text)
-  const unit = UNITS[match?.[2]?.toLowerCase() ?? '']
-  const bytes = Math.floor(Number(match?.[1]) * (unit ?? NaN))
-  return match !== null && Number.isSafeInteger(bytes) ? bytes : undefined
+/** `1.5 GB`, in powers of ten. */
+export function formatBytes (bytes: number): string {
+  const power = Math.min(NAMES.length - 1, Math.max(0, Math.floor(Math.log10(Math.max(1, bytes)) / 3)))
+  const value = bytes / 1000 ** power
+  return `${power === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${NAMES[power] ?? 'B'}`
 }

@@ -20,6 +20,14 @@ export function coerce (node: RawNode, schema: SchemaNode): Coerced {
   return { value: coercion.visit(node, schema, []), problems: coercion.problems, unknown: coercion.unknown, origins: coercion.origins }
 }
 
+/** A value as YAML 1.1 takes it that has no schema: what looks like a boolean or a number is one. */
+export function plainValue (node: RawNode): unknown {
+  if (node.kind === 'list') return node.items.map(plainValue)
+  if (node.kind === 'map') return Object.fromEntries([...node.entries].map(([key, child]) => [key, plainValue(child)]))
+  if (node.isNull) return null
+  return BOOLEANS.get(node.text) ?? (/^[-+]?[\d_]+(?:\.\d*)?$/.test(node.text) ? Number(node.text.replaceAll('_', '')) : node.text)
+}
+
 class Coercion {
   readonly problems: string[] = []
   readonly unknown: string[] = []

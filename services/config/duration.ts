@@ -6,6 +6,21 @@ export function isDuration (text: string): boolean {
   return read(text) !== undefined
 }
 
+/** What Go says of a text that is no duration, or is a bare number other than 0. */
+export function durationProblem (text: string): string | undefined {
+  const shown = JSON.stringify(text)
+  let rest = text.replace(/^[-+]/, '')
+  if (rest === '0') return undefined
+  do {
+    const [part = '', unit] = /^(?:\d+\.?\d*|\.\d+)([^.\d]*)/.exec(rest) ?? []
+    if (unit === undefined) return `time: invalid duration ${shown}`
+    if (unit === '') return `time: missing unit in duration ${shown}`
+    if (!Object.hasOwn(UNITS, unit)) return `time: unknown unit ${JSON.stringify(unit)} in duration ${shown}`
+    rest = rest.slice(part.length)
+  } while (rest !== '')
+  return undefined
+}
+
 /** A duration such as `1h30m` in milliseconds; a bare number is nanoseconds, as in the reference. The text was validated. */
 export function parseDuration (text: string): number {
   return read(text) ?? NaN
@@ -23,4 +38,11 @@ function read (text: string): number | undefined {
     total += Number(match[1]) * (UNITS[match[2] ?? ''] ?? NaN)
   }
   return rest === '' ? undefined : sign * total
+}
+
+/** Whole seconds as Go writes a duration: `24h0m0s`. */
+export function formatDuration (ms: number): string {
+  const seconds = Math.round(ms / 1000)
+  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60]
+  return `${hours > 0 ? `${hours}h` : ''}${seconds >= 60 ? `${minutes}m` : ''}${seconds % 60}s`
 }

@@ -3,8 +3,9 @@ import { dirname, resolve } from 'node:path'
 import { configSchema } from '../../schemas/config/index.js'
 import type { RegistryConfig } from '../../schemas/config/index.js'
 import { ConfigError } from '../errors/config-error.js'
-import { coerce } from './coerce.js'
+import { coerce, plainValue } from './coerce.js'
 import { overlayArgument, overlayEnvironment } from './environment.js'
+import { maintenanceProblems } from './maintenance.js'
 import { parseConfig } from './parse.js'
 import { parseRaw, rawMap } from './raw.js'
 import type { Origin, RawMap, RawNode } from './raw.js'
@@ -49,7 +50,9 @@ export async function loadConfig ({ file, environment, settings = [], strict = f
   const root = path === undefined ? asMap(parseRaw(BUILT_IN, () => 'built in')) : await readConfigFile(path)
   const warnings = overlayEnvironment(root, configSchema, environment)
   for (const setting of settings) overlayArgument(root, configSchema, setting)
+  const refused = refuseMaintenance(root)
   const { value, problems, unknown, origins } = coerce(root, configSchema)
+  problems.push(...refused)
   if (strict) problems.push(...unknown)
   const config = parseOrCollect(value, problems, unknown)
   return { config, warnings: [...warnings, ...unknown], origins, directory: resolve(path === undefined ? '.' : dirname(path)) }
@@ -65,6 +68,16 @@ function parseOrCollect (value: unknown, problems: readonly string[], unknown: r
     throw new ConfigError(unique([...problems, ...error.lines, ...unknown]), { cause: error })
   }
   throw new ConfigError(unique([...problems, ...unknown]))
+}
+
+/** What is wrong with `storage.maintenance` as docker's registry says it; that is taken out, so that nobody says it again. */
+function refuseMaintenance (root: RawMap): string[] {
+  const storage = root.entries.get('storage')
+  const maintenance = storage?.kind === 'map' ? storage.entries.get('maintenance') : undefined
+  if (maintenance?.kind !== 'map') return []
+  const { lines, keys } = maintenanceProblems(plainValue(maintenance), { complete: true })
+  for (const key of keys) maintenance.entries.delete(key)
+  return lines.map(line => `${line} (${maintenance.origin})`)
 }
 
 function unique (lines: readonly string[]): string[] {

@@ -5,9 +5,10 @@ import { configSchema } from '../../schemas/config/index.js'
 import type { RegistryConfig } from '../../schemas/config/index.js'
 import { ConfigError } from '../errors/config-error.js'
 import { layerUrlProblems } from '../registry/layer-urls.js'
-import { isBytes } from './bytes.js'
 import { authProblems } from './auth-problems.js'
+import { isBytes } from './bytes.js'
 import { isDuration } from './duration.js'
+import { maintenanceProblems } from './maintenance.js'
 import { policyProblems } from './policy-problems.js'
 import { formatPath, isSecret } from './schema-node.js'
 import type { SchemaNode } from './schema-node.js'
@@ -16,7 +17,7 @@ import { nearest } from './suggest.js'
 import { unsupported } from './supported.js'
 import { workerCount } from './workers.js'
 
-const ajv = new Ajv({ useDefaults: true, allErrors: true, verbose: true, formats: { bytes: isBytes, duration: isDuration, workers: /^(?:auto|[1-9]\d{0,2})$/ } })
+const ajv = new Ajv({ useDefaults: true, allErrors: true, verbose: true, formats: { duration: isDuration, bytes: isBytes, workers: /^(?:auto|[1-9]\d{0,2})$/ } })
 const validate = ajv.compile<RegistryConfig>(configSchema)
 
 const DRIVERS = ['filesystem', 'inmemory', 's3', 's3aws', 'azure', 'gcs'] as const
@@ -28,8 +29,12 @@ const DRIVERS = ['filesystem', 'inmemory', 's3', 's3aws', 'azure', 'gcs'] as con
  */
 export function parseConfig (input: unknown): RegistryConfig {
   const config = copy(input)
-  if (!validate(config)) throw new ConfigError([...new Set([...(validate.errors ?? []).map(explain), ...driverProblems(config)])])
-  const problems = [...driverProblems(config), ...hostProblems(config), ...workerProblems(config), ...authProblems(config), ...policyProblems(config), ...layerUrlProblems(config.validation.manifests.urls), ...unsupported(config)]
+  const { lines, keys } = maintenanceProblems((config as { storage?: { maintenance?: unknown } | null }).storage?.maintenance, { complete: false })
+  if (!validate(config)) {
+    const errors = (validate.errors ?? []).filter(({ instancePath }) => !keys.some(key => instancePath.startsWith(`/storage/maintenance/${key}`)))
+    throw new ConfigError([...new Set([...errors.map(explain), ...lines, ...driverProblems(config)])])
+  }
+  const problems = [...lines, ...driverProblems(config), ...hostProblems(config), ...workerProblems(config), ...authProblems(config), ...policyProblems(config), ...layerUrlProblems(config.validation.manifests.urls), ...unsupported(config)]
   if (problems.length > 0) throw new ConfigError(problems)
   return config
 }
@@ -89,7 +94,9 @@ const NEEDED: Readonly<Record<string, string>> = {
 }
 
 const FORMATS: Readonly<Record<string, string>> = {
-  bytes: 'a number of bytes such as 1048576, 500MB or 1.5GiB', duration: 'a duration such as 300ms, 10s or 1h30m', workers: 'auto or a number of processes, at least 1'
+  bytes: 'a number of bytes such as 512kB, 50MB or 1GiB',
+  duration: 'a duration such as 300ms, 10s or 1h30m',
+  workers: 'auto or a number of processes, at least 1'
 }
 
 function unknownKey (path: readonly string[]): string {

@@ -32,7 +32,8 @@ export function childSchema (schema: SchemaNode, key: string): SchemaNode | unde
 const SECRET = /^(?:password|sentinelpassword|secret|secretkey|accesskey|accountkey|connectionstring|authorization|token|credentials)$/i
 
 export function isSecret (path: readonly string[]): boolean {
-  return path.some(key => SECRET.test(key))
+  // auth.token is the name of a kind of access control, and no token.
+  return path.some((key, i) => SECRET.test(key) && !(key === 'token' && path[i - 1] === 'auth'))
 }
 
 /** `notifications.endpoints[0].url` */

@@ -5,15 +5,13 @@ import type { RegistryConfig } from '../../schemas/config/index.js'
  * data lies, who is told. One line each.
  */
 export function unsupported (config: RegistryConfig): string[] {
-  const { storage, auth, middleware, http, notifications, proxy } = config
+  const { storage, middleware, notifications, proxy } = config
   const wanted: Record<string, boolean> = {
     'storage.s3': storage.s3 !== undefined,
     'storage.s3aws': storage.s3aws !== undefined,
     'storage.azure': storage.azure !== undefined,
     'storage.gcs': storage.gcs !== undefined,
-    'auth.token': auth?.token !== undefined,
     'middleware.storage (cloudfront)': middleware.storage.some(({ name, disabled }) => name === 'cloudfront' && !disabled),
-    'http.h2c': http.h2c.enabled,
     'notifications.endpoints': notifications.endpoints.some(({ disabled }) => !disabled),
     'proxy.remoteurl': proxy.remoteurl !== undefined && proxy.remoteurl !== ''
   }

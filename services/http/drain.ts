@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import { http2Stream } from './http2-stream.js'
 
 const MAX_BYTES = 4 * 1024 * 1024
 const MAX_MS = 10_000
@@ -8,9 +9,11 @@ const MAX_MS = 10_000
  * answer and may keep its connection; a client that goes on sending is cut off (R-017).
  */
 export function drain (request: IncomingMessage): void {
-  if (request.complete || request.destroyed) return
+  const stream = http2Stream(request)
+  if (request.complete || request.destroyed || stream?.endAfterHeaders === true) return
   let left = MAX_BYTES
-  const cutOff = (): void => { request.destroy() }
+  // HTTP/2 can end one request and keep the connection: RST_STREAM says that the answer is all there will be.
+  const cutOff = (): void => { if (stream === undefined) request.destroy(); else stream.close() }
   const timer = setTimeout(cutOff, MAX_MS).unref()
   request.on('data', (chunk: Buffer) => {
     left -= chunk.length

@@ -18,7 +18,8 @@ export interface RequestOrigin {
 
 /**
  * Writes the URLs of `Location` headers. The base is `http.host`, else what a proxy says (`Forwarded`, then
- * `X-Forwarded-Proto` and `X-Forwarded-Host`), else the request's own scheme and Host (R-014).
+ * `X-Forwarded-Proto` and `X-Forwarded-Host`), else the request's own scheme and Host, which HTTP/2 calls
+ * `:authority` (R-014).
  */
 export class Locations {
   readonly #prefix: string
@@ -54,6 +55,11 @@ export class Locations {
   }
 }
 
+/** The absolute URL below which our routes are, as the client of a request knows it. */
+export function externalBase ({ host, prefix }: Pick<LocationOptions, 'host' | 'prefix'>, origin: RequestOrigin): string {
+  return host === undefined ? `${requestBase(origin)}${prefix}` : configuredBase(host, prefix)
+}
+
 /** A host with a path of its own is taken at its word; one without gets our prefix. */
 function configuredBase (host: string, prefix: string): string {
   const { origin, pathname } = new URL(host)
@@ -63,7 +69,7 @@ function configuredBase (host: string, prefix: string): string {
 function requestBase ({ protocol, headers }: RequestOrigin): string {
   const forwarded = forwardedParameters(first(headers['forwarded']))
   const scheme = forwarded.get('proto') ?? first(headers['x-forwarded-proto']) ?? protocol
-  const host = forwarded.get('host') ?? first(headers['x-forwarded-host']) ?? first(headers['host'])
+  const host = forwarded.get('host') ?? first(headers['x-forwarded-host']) ?? first(headers[':authority']) ?? first(headers['host'])
   // Without any Host (HTTP/1.0) a path is the best that can be said.
   return host === undefined || !HOST.test(host) || !/^https?$/i.test(scheme) ? '' : `${scheme.toLowerCase()}://${host}`
 }

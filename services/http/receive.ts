@@ -32,8 +32,8 @@ export class ClientAborted extends Error {
 export async function receive (source: Readable, { sink, heard, signal }: ReceiveOptions): Promise<void> {
   let chunks: Buffer[] = []
   let bytes = 0
-  let ended = source.readableEnded
-  let failure: Error | undefined = source.destroyed && !ended ? new ClientAborted() : undefined
+  let ended = source.readableEnded && !isAborted(source)
+  let failure: Error | undefined = !ended && (source.destroyed || isAborted(source)) ? new ClientAborted() : undefined
   let wake: (() => void) | undefined
 
   const notify = (): void => { wake?.() }
@@ -44,7 +44,7 @@ export async function receive (source: Readable, { sink, heard, signal }: Receiv
     heard?.()
     notify()
   }
-  const onEnd = (): void => { ended = true; notify() }
+  const onEnd = (): void => { ended = !isAborted(source); notify() }
   const onError = (error: Error): void => { failure ??= new ClientAborted(error); notify() }
   const onClose = (): void => { if (!ended) failure ??= new ClientAborted(); notify() }
 
@@ -75,4 +75,9 @@ export async function receive (source: Readable, { sink, heard, signal }: Receiv
     // The error listener stays: a reset that arrives later must not become an uncaught exception.
     signal.removeEventListener('abort', notify)
   }
+}
+
+/** HTTP/2 lets a request whose stream was reset end like a complete one; only this tells them apart. */
+function isAborted (source: Readable): boolean {
+  return 'aborted' in source && source.aborted === true
 }

@@ -8,7 +8,7 @@ export interface AuditedRequest {
   /** The client's address. */
   readonly remote: string
   readonly id: string
-  readonly resource: Resource | 'catalog' | 'base'
+  readonly resource: Resource | 'catalog' | 'base' | 'token'
   readonly repository?: string | undefined
   /** Tag, digest, or upload session: what the path says. */
   readonly reference?: string | undefined
@@ -70,7 +70,7 @@ export function auditEntry (request: AuditedRequest): AuditEntry | undefined {
 }
 
 function actionOf ({ method, resource, from, status }: AuditedRequest, isRead: boolean): AuditEntry['action'] {
-  if (resource === 'base') return 'login'
+  if (resource === 'base' || resource === 'token') return 'login'
   if (resource === 'catalog') return 'catalog'
   if (isRead) return 'pull'
   if (method === 'DELETE') return resource === 'upload-session' ? 'cancel' : 'delete'

@@ -9,7 +9,8 @@ const MAX_REPOSITORIES = 4
  * that no request ever has to search all repositories. A forgotten blob costs its client an upload.
  */
 export class BlobHolders {
-  readonly #recent = new LRUCache<Digest, readonly RepositoryName[]>({ max: MAX_DIGESTS })
+  // By size, because a cache with a number of entries takes the memory for all of them at once.
+  readonly #recent = new LRUCache<Digest, readonly RepositoryName[]>({ maxSize: MAX_DIGESTS, sizeCalculation: () => 1 })
 
   note (digest: Digest, name: RepositoryName): void {
     const known = this.#recent.get(digest) ?? []

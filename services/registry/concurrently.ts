@@ -1,8 +1,8 @@
 /** Storage calls one request may have under way at a time. */
 const LIMIT = 16
 
-/** Runs `operation` on every item, a bounded number at a time; results in the order of the items. */
-export async function concurrently<T, R> (items: readonly T[], operation: (item: T) => Promise<R>): Promise<R[]> {
+/** Runs `operation` on every item, at most `limit` at a time; results in the order of the items. */
+export async function concurrently<T, R> (items: readonly T[], operation: (item: T) => Promise<R>, limit = LIMIT): Promise<R[]> {
   const results: R[] = new Array(items.length)
   let next = 0
   const worker = async (): Promise<void> => {
@@ -16,6 +16,6 @@ export async function concurrently<T, R> (items: readonly T[], operation: (item:
       }
     }
   }
-  await Promise.all(Array.from({ length: Math.min(LIMIT, items.length) }, worker))
+  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker))
   return results
 }

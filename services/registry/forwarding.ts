@@ -19,6 +19,10 @@ export class ForwardingNamespace implements Namespace {
   repositories (page: PageRequest, visible?: Visibility): Promise<Page<RepositoryName>> {
     return this.inner.repositories(page, visible)
   }
+
+  forget (digest: Digest): Promise<void> {
+    return this.inner.forget(digest)
+  }
 }
 
 /** Passes everything on to another blob store. */

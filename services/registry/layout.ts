@@ -9,13 +9,18 @@ import { algorithmOf, hexOf } from '../reference/reference.js'
 const ROOT = '/docker/registry/v2'
 
 export const REPOSITORIES = `${ROOT}/repositories`
+export const BLOBS = `${ROOT}/blobs`
 
 /** The two sets of links a repository has. */
 export type LinkSet = '_layers' | '_manifests/revisions'
 
 export function blobPath (digest: Digest): string {
+  return `${blobDirectory(digest)}/data`
+}
+
+export function blobDirectory (digest: Digest): string {
   const hex = hexOf(digest)
-  return `${ROOT}/blobs/${algorithmOf(digest)}/${hex.slice(0, 2)}/${hex}/data`
+  return `${BLOBS}/${algorithmOf(digest)}/${hex.slice(0, 2)}/${hex}`
 }
 
 export function repositoryPath (name: RepositoryName): string {
@@ -26,8 +31,17 @@ export function manifestsPath (name: RepositoryName): string {
   return `${repositoryPath(name)}/_manifests`
 }
 
+export function linksPath (name: RepositoryName, set: LinkSet): string {
+  return `${repositoryPath(name)}/${set}`
+}
+
+/** Of a manifest's link and what lies beside it. */
+export function revisionDirectory (name: RepositoryName, digest: Digest): string {
+  return `${linksPath(name, '_manifests/revisions')}/${digestPath(digest)}`
+}
+
 export function linkPath (name: RepositoryName, set: LinkSet, digest: Digest): string {
-  return `${repositoryPath(name)}/${set}/${digestPath(digest)}/link`
+  return `${linksPath(name, set)}/${digestPath(digest)}/link`
 }
 
 /** Beside a revision's link: the media type it was pushed with, kept only where the bytes do not tell. */
@@ -47,12 +61,22 @@ export function tagCurrentPath (name: RepositoryName, tag: Tag): string {
   return `${tagPath(name, tag)}/current/link`
 }
 
+/** Everything a tag ever pointed at. */
+export function tagHistoryPath (name: RepositoryName, tag: Tag): string {
+  return `${tagPath(name, tag)}/index`
+}
+
 export function tagIndexPath (name: RepositoryName, tag: Tag, digest: Digest): string {
-  return `${tagPath(name, tag)}/index/${digestPath(digest)}/link`
+  return `${tagHistoryPath(name, tag)}/${digestPath(digest)}/link`
+}
+
+/** All subjects that something refers to. */
+export function subjectsPath (name: RepositoryName): string {
+  return `${manifestsPath(name)}/_referrers`
 }
 
 export function referrersPath (name: RepositoryName, subject: Digest): string {
-  return `${manifestsPath(name)}/_referrers/${digestPath(subject)}`
+  return `${subjectsPath(name)}/${digestPath(subject)}`
 }
 
 export function referrerPath (name: RepositoryName, subject: Digest, referrer: Digest): string {
@@ -63,8 +87,12 @@ export function referrerLinkPath (name: RepositoryName, subject: Digest, referre
   return `${referrerPath(name, subject, referrer)}/link`
 }
 
+export function uploadsPath (name: RepositoryName): string {
+  return `${repositoryPath(name)}/_uploads`
+}
+
 export function uploadPath (name: RepositoryName, id: string): string {
-  return `${repositoryPath(name)}/_uploads/${id}`
+  return `${uploadsPath(name)}/${id}`
 }
 
 export function uploadDataPath (name: RepositoryName, id: string): string {

@@ -1,4 +1,5 @@
 import { orIfMissing, readSmall } from '../errors/driver-error.js'
+import type { WithdrawnManifests } from '../garbage/withdrawn-manifests.js'
 import { isCanonical, isDigest } from '../reference/reference.js'
 import type { Digest, RepositoryName } from '../reference/reference.js'
 import type { StorageDriver } from '../storage/driver.js'
@@ -29,12 +30,15 @@ export class LinkedBlobStore implements BlobStatter {
   readonly #statter: BlobStatter
   readonly #name: RepositoryName
   readonly #set: LinkSet
+  readonly #withdrawn: WithdrawnManifests | undefined
 
-  constructor (driver: StorageDriver, statter: BlobStatter, name: RepositoryName, set: LinkSet) {
+  /** @param withdrawn with it, links that a garbage collection took away are still seen until it is through */
+  constructor (driver: StorageDriver, statter: BlobStatter, name: RepositoryName, set: LinkSet, withdrawn?: WithdrawnManifests) {
     this.#driver = driver
     this.#statter = statter
     this.#name = name
     this.#set = set
+    this.#withdrawn = withdrawn
   }
 
   async stat (digest: Digest): Promise<Descriptor | undefined> {
@@ -48,9 +52,15 @@ export class LinkedBlobStore implements BlobStatter {
 
   /** The canonical digest behind a linked one; undefined when it is not linked here. */
   async canonical (digest: Digest): Promise<Digest | undefined> {
-    const target = await this.#read(digest)
-    if (target === undefined || target === digest || isCanonical(digest)) return target
-    return await this.#read(target)
+    const target = await this.linked(digest)
+    if (isCanonical(digest)) return target ?? await this.#ifWithdrawn(digest)
+    if (target === undefined || target === digest) return target
+    return await this.linked(target) ?? await this.#ifWithdrawn(target)
+  }
+
+  /** What the link of this digest holds, if it is in its place. */
+  async linked (digest: Digest): Promise<Digest | undefined> {
+    return await readLink(this.#driver, linkPath(this.#name, this.#set, digest))
   }
 
   /** Makes content visible. The canonical link is written first: an alias never points to nothing. */
@@ -63,18 +73,25 @@ export class LinkedBlobStore implements BlobStatter {
   async unlink (digest: Digest): Promise<Digest | undefined> {
     const canonical = await this.canonical(digest)
     if (canonical === undefined) return undefined
-    const removed = await orIfMissing(this.#remove(canonical), undefined)
+    let removed = await orIfMissing(this.#remove(canonical), undefined)
+    if (this.#withdrawn !== undefined) {
+      await this.#withdrawn.forget(this.#name, canonical)
+      // A collection may have put it back in between.
+      removed = await orIfMissing(this.#remove(canonical), removed)
+    }
     if (digest !== canonical) await orIfMissing(this.#remove(digest), undefined)
     await this.clear(canonical)
     return removed
   }
 
+  async #ifWithdrawn (digest: Digest): Promise<Digest | undefined> {
+    if (this.#withdrawn === undefined) return undefined
+    // Looked for in its place again: it may have been put back between the two.
+    return await this.#withdrawn.has(this.#name, digest) ? digest : await this.linked(digest)
+  }
+
   async #remove (digest: Digest): Promise<Digest> {
     await this.#driver.delete(linkPath(this.#name, this.#set, digest))
     return digest
-  }
-
-  async #read (digest: Digest): Promise<Digest | undefined> {
-    return await readLink(this.#driver, linkPath(this.#name, this.#set, digest))
   }
 }

@@ -66,6 +66,12 @@ export class ManifestContents {
     }
   }
 
+  /** Sees to it that storage has the bytes now, whatever this process remembers. */
+  async keep (digest: Digest, bytes: Buffer): Promise<void> {
+    const found = await this.#blobs.stat(digest)
+    if (found?.size !== bytes.length) await this.#blobs.put(digest, bytes)
+  }
+
   /** Stores the bytes, unless they are here and intact. */
   async put (digest: Digest, bytes: Buffer): Promise<void> {
     if (await this.intact(digest) === undefined) await this.#blobs.put(digest, bytes)

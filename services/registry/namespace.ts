@@ -1,18 +1,20 @@
-import type { RepositoryName } from '../reference/reference.js'
+import type { Digest, RepositoryName } from '../reference/reference.js'
 import type { StorageDriver } from '../storage/driver.js'
 import type { UploadSessions } from '../uploads/sessions.js'
+import { WithdrawnManifests } from '../garbage/withdrawn-manifests.js'
 import { BlobHolders } from './blob-holders.js'
 import { GlobalBlobStore } from './blob-store.js'
 import { listRepositories } from './catalog.js'
 import { LinkedBlobStore } from './linked-blob-store.js'
 import { ManifestContents } from './manifest-contents.js'
+import { Publication } from './publication.js'
 import { STRICT } from './reference-check.js'
 import type { ReferenceValidation } from './reference-check.js'
 import { RepositoryBlobs } from './repository-blobs.js'
 import { RepositoryManifests } from './repository-manifests.js'
 import { RepositoryReferrers } from './repository-referrers.js'
 import { RepositoryTags } from './repository-tags.js'
-import type { Namespace, Page, PageRequest, Repository, Visibility } from './types.js'
+import type { BlobStatter, Namespace, Page, PageRequest, Repository, Visibility } from './types.js'
 
 export interface NamespaceParts {
   readonly driver: StorageDriver
@@ -30,6 +32,7 @@ export class StorageNamespace implements Namespace {
   readonly #content: GlobalBlobStore
   readonly #manifests: ManifestContents
   readonly #validation: ReferenceValidation
+  readonly #withdrawn: WithdrawnManifests
   readonly #holders = new BlobHolders()
 
   constructor ({ driver, uploads, validation = STRICT, redirect = true }: NamespaceParts) {
@@ -38,20 +41,29 @@ export class StorageNamespace implements Namespace {
     this.#uploads = uploads
     this.#content = new GlobalBlobStore(driver, { redirect })
     this.#manifests = new ManifestContents(this.#content)
+    this.#withdrawn = new WithdrawnManifests(driver)
   }
 
   repository (name: RepositoryName): Repository {
     const driver = this.#driver
     const content = this.#content
     const contents = this.#manifests
+    const withdrawn = this.#withdrawn
+    const validation = this.#validation
     const linksOf = (repository: RepositoryName): LinkedBlobStore => new LinkedBlobStore(driver, content, repository, '_layers')
     const layers = linksOf(name)
-    const revisions = new LinkedBlobStore(driver, content, name, '_manifests/revisions')
+    const revisions = new LinkedBlobStore(driver, content, name, '_manifests/revisions', withdrawn)
     const tags = new RepositoryTags(driver, name)
     const referrers = new RepositoryReferrers({ name, driver, contents, revisions, tags })
-    const manifests = new RepositoryManifests({ name, driver, contents, revisions, layers, tags, referrers, validation: this.#validation })
+    const publication = new Publication({ name, contents, validation, withdrawn, layers, revisions })
+    const manifests = new RepositoryManifests({ name, driver, contents, revisions, layers, tags, referrers, validation, publication })
     const blobs = new RepositoryBlobs({ name, content, links: layers, linksOf, uploads: this.#uploads, holders: this.#holders })
     return { name, blobs, manifests, tags, referrers }
+  }
+
+  async forget (digest: Digest): Promise<void> {
+    const statter: BlobStatter = this.#content
+    await statter.clear(digest)
   }
 
   async repositories (page: PageRequest, visible?: Visibility): Promise<Page<RepositoryName>> {

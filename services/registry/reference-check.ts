@@ -33,31 +33,42 @@ export class ReferenceCheck {
   }
 
   /**
-   * Returns what is odd but accepted.
+   * Returns what is odd but accepted. With `all` also what need not be there is looked for, so that what a garbage
+   * collection put aside is put back.
    *
    * @throws {OciError} MANIFEST_INVALID for a layer with a URL that is not allowed
    * @throws {OciErrors} one MANIFEST_BLOB_UNKNOWN for every missing reference, not only the first (R-169)
    */
-  async check ({ blobs, children, layers, declaresMediaType }: ManifestContent): Promise<string[]> {
-    const { validation } = this.#parts
+  async check (content: ManifestContent, { all = false } = {}): Promise<string[]> {
+    const { layers, declaresMediaType } = content
     const external = layers.filter(({ isExternal }) => isExternal).length
     const warnings = external > 0 ? [`${external} non-distributable layers are not kept here`] : []
     if (!declaresMediaType) warnings.push('the manifest does not state its mediaType')
-    if (validation.disabled) return warnings
-    validation.urls?.check(layers)
+    if (!this.#parts.validation.disabled) this.#parts.validation.urls?.check(layers)
+    const { missing, wrong: [wrong] } = await this.look(content, { all })
+    const [first, ...rest] = missing.map(digest => new OciError('MANIFEST_BLOB_UNKNOWN', { detail: digest }))
+    if (first !== undefined) throw new OciErrors([first, ...rest])
+    if (wrong !== undefined) warnings.push(`the size given for ${wrong} is not that of the content`)
+    return warnings
+  }
+
+  /**
+   * What a manifest refers to that has to be here and is not, and what is here in another size than the manifest says.
+   * With `all` everything that it refers to is looked for.
+   */
+  async look ({ blobs, children }: ManifestContent, { all = false } = {}): Promise<{ readonly missing: Digest[], readonly wrong: Digest[] }> {
+    const { validation } = this.#parts
+    if (validation.disabled && !all) return { missing: [], wrong: [] }
     const references = [
-      ...blobs.map(({ digest, size }) => ({ digest, size, stat: this.#blob })),
-      ...children.filter(child => this.#isRequired(child)).map(({ digest, size }) => ({ digest, size, stat: this.#child }))
-    ]
+      ...blobs.map(({ digest, size }) => ({ digest, size, stat: this.#blob, isRequired: !validation.disabled })),
+      ...children.map(child => ({ ...child, stat: this.#child, isRequired: !validation.disabled && this.#isRequired(child) }))
+    ].filter(({ isRequired }) => all || isRequired)
     const unique = [...new Map(references.map(reference => [reference.digest, reference])).values()]
     const found = await concurrently(unique, async ({ digest, stat }) => await stat(digest))
-    const [first, ...rest] = unique
-      .filter((_, i) => found[i] === undefined)
-      .map(({ digest }) => new OciError('MANIFEST_BLOB_UNKNOWN', { detail: digest }))
-    if (first !== undefined) throw new OciErrors([first, ...rest])
-    const wrong = unique.find(({ size }, i) => found[i] !== size)
-    if (wrong !== undefined) warnings.push(`the size given for ${wrong.digest} is not that of the content`)
-    return warnings
+    return {
+      missing: unique.filter(({ isRequired }, i) => isRequired && found[i] === undefined).map(({ digest }) => digest),
+      wrong: unique.filter(({ size }, i) => found[i] !== undefined && found[i] !== size).map(({ digest }) => digest)
+    }
   }
 
   /** Size of a blob of the repository, if it is there. */

@@ -89,7 +89,8 @@ export class RepositoryBlobs implements BlobStore {
     // If either fails the session still holds every acknowledged byte, and the client may repeat its PUT.
     const isHere = await content.holds(canonical, size)
     await links.link(digest, canonical)
-    if (!isHere) await content.adopt(path, canonical, size)
+    // What was there may have been put aside by a collection since; the bytes are here anyway.
+    if (!isHere || !await content.holds(canonical, size)) await content.adopt(path, canonical, size)
     holders.note(digest, name)
     // The blob is there. Leftovers of its session are for the purge, not a reason to tell the client otherwise.
     await session.discard().catch(() => {})

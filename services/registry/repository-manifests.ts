@@ -8,6 +8,7 @@ import type { LinkedBlobStore } from './linked-blob-store.js'
 import { parseManifest } from './manifest-content.js'
 import type { ManifestContent } from './manifest-content.js'
 import type { ManifestContents } from './manifest-contents.js'
+import type { Publication } from './publication.js'
 import { forgetMediaType, keepMediaType, pushedMediaType } from './pushed-media-type.js'
 import { ReferenceCheck } from './reference-check.js'
 import type { ReferenceValidation } from './reference-check.js'
@@ -23,6 +24,7 @@ export interface RepositoryManifestsParts {
   readonly validation: ReferenceValidation
   readonly tags: TagStore
   readonly referrers: RepositoryReferrers
+  readonly publication: Publication
 }
 
 /** The manifests of one repository. Their bytes are stored and served exactly as they came. */
@@ -54,6 +56,8 @@ export class RepositoryManifests implements ManifestStore {
     await this.#store(bytes, content, digest, canonical)
     // tags come last, so that nobody ever follows one to a manifest that is not there yet.
     for (const tag of 'tag' in reference ? [reference.tag] : tags) await this.#parts.tags.set(tag, digest)
+    // Withdrawn between the link and the tag, by a collection that saw it without one.
+    if (!await this.#parts.publication.isLinked(canonical)) await this.#store(bytes, content, digest, canonical)
     return { descriptor, warnings, ...(content.subject === undefined ? {} : { subject: content.subject }) }
   }
 
@@ -83,12 +87,17 @@ export class RepositoryManifests implements ManifestStore {
   }
 
   async #store (bytes: Buffer, content: ManifestContent, digest: Digest, canonical: Digest): Promise<void> {
-    const { name, driver, contents, revisions, referrers } = this.#parts
+    const { name, driver, contents, revisions, referrers, publication } = this.#parts
+    const { subject, mediaType } = content
     await contents.put(canonical, bytes)
-    await keepMediaType(driver, name, canonical, { bytes, mediaType: content.mediaType })
+    await keepMediaType(driver, name, canonical, { bytes, mediaType })
     // Listed before it is linked: the list passes over what is not linked, and a linked one is never missing from it.
-    if (content.subject !== undefined) await referrers.add(content.subject, canonical)
+    if (subject !== undefined) await referrers.add(subject, canonical)
     await revisions.link(digest, canonical)
+    await publication.confirm(content, canonical, bytes)
+    // A collection removes these with the manifest they belong to, and leaves them alone once there is a link.
+    await keepMediaType(driver, name, canonical, { bytes, mediaType })
+    if (subject !== undefined && !await referrers.has(subject, canonical)) await referrers.add(subject, canonical)
   }
 
   #unknown (reference: Reference): OciError {

@@ -41,6 +41,11 @@ export class RepositoryReferrers implements ReferrerStore {
     await writeLink(driver, referrerLinkPath(name, subject, referrer), referrer)
   }
 
+  async has (subject: Digest, referrer: Digest): Promise<boolean> {
+    const { driver, name } = this.#parts
+    return await orIfMissing(driver.stat(referrerLinkPath(name, subject, referrer)).then(() => true), false)
+  }
+
   /** Forgets a deleted manifest. */
   async remove (referrer: Digest, content: StoredContent): Promise<void> {
     const { driver, name } = this.#parts
@@ -92,7 +97,7 @@ export class RepositoryReferrers implements ReferrerStore {
 }
 
 /** Undefined for what another registry let in and we would not: it refers to nothing. */
-function understood ({ bytes, mediaType }: StoredContent): ReturnType<typeof parseManifest> | undefined {
+export function understood ({ bytes, mediaType }: StoredContent): ReturnType<typeof parseManifest> | undefined {
   try {
     return parseManifest(bytes, mediaType)
   } catch {

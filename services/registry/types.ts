@@ -44,6 +44,11 @@ export interface Namespace {
    * that are not visible are not there, and nothing tells that they are.
    */
   repositories (page: PageRequest, visible?: Visibility): Promise<Page<RepositoryName>>
+  /**
+   * Makes everything that remembers the descriptor of this content, in any repository and on any process, forget it:
+   * a garbage collection has put it aside.
+   */
+  forget (digest: Digest): Promise<void>
 }
 
 export interface Repository {

@@ -45,6 +45,11 @@ export interface StorageDriver {
   move (from: string, to: string): Promise<void>
   /** Removes the path and all below it. Throws `path-not-found`. */
   delete (path: string): Promise<void>
+  /**
+   * Removes a directory if nothing lies in it, and says whether it did; never throws `path-not-found`. Drivers whose
+   * directories are only parts of names have no use for it.
+   */
+  prune? (path: string): Promise<boolean>
   /** False when `redirectUrl` never gives one, so that nobody asks; left out, it is asked for every blob. */
   readonly redirects?: boolean
   /** A URL that serves the content in our place, or null. */

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { close, fstat, open as openCallback } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
-import { access, constants, mkdir, open, readFile, readdir, rename, rm, stat, unlink } from 'node:fs/promises'
+import { access, constants, mkdir, open, readFile, readdir, rename, rm, rmdir, stat, unlink } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import type { Readable } from 'node:stream'
 import { promisify } from 'node:util'
@@ -26,6 +26,9 @@ const fileStatus = promisify(fstat)
 // A temporary file lies beside its target, so that the rename stays in one file system. No name of the layout begins
 // with a dot, so what a crash leaves behind is never listed.
 const TEMPORARY_PREFIX = '.tmp-'
+
+/** Why a directory stays: something is in it, or it is none. */
+const KEPT: ReadonlySet<string> = new Set(['ENOTEMPTY', 'EEXIST', 'ENOENT', 'ENOTDIR', 'EBUSY'])
 
 /** The layout of docker's registry on a local disk: `<rootdirectory>/docker/registry/v2/…`. */
 export class FilesystemDriver implements StorageDriver {
@@ -145,6 +148,19 @@ export class FilesystemDriver implements StorageDriver {
     await this.#run(path, () => rm(this.#file(path), { recursive: true }))
   }
 
+  async prune (path: string): Promise<boolean> {
+    return await this.#run(path, async () => {
+      try {
+        await rmdir(this.#file(path))
+        return true
+      } catch (error) {
+        // Whoever is about to write into it makes it again: see #inDirectoryOf.
+        if (KEPT.has((error as NodeJS.ErrnoException).code ?? '')) return false
+        throw error
+      }
+    })
+  }
+
   async redirectUrl (): Promise<null> {
     return null
   }
@@ -179,11 +195,15 @@ export class FilesystemDriver implements StorageDriver {
 
   async #syncDirectory (directory: string): Promise<void> {
     if (!this.#fsync) return
-    const handle: FileHandle = await open(directory, 'r')
+    let handle: FileHandle | undefined
     try {
+      handle = await open(directory, 'r')
       await handle.sync()
+    } catch (error) {
+      // What was in it was moved on meanwhile, and the directory pruned: its new place is the mover's to make durable.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
     } finally {
-      await handle.close()
+      await handle?.close()
     }
   }
 

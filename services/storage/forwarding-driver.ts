@@ -45,6 +45,10 @@ export class ForwardingDriver implements StorageDriver {
     return this.inner.delete(path)
   }
 
+  async prune (path: string): Promise<boolean> {
+    return await this.inner.prune?.(path) ?? false
+  }
+
   redirectUrl (path: string, method: 'GET' | 'HEAD'): Promise<string | null> {
     return this.inner.redirectUrl(path, method)
   }

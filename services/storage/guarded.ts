@@ -64,6 +64,10 @@ class GuardedDriver implements StorageDriver {
     return this.#run(path, () => this.#driver.delete(path))
   }
 
+  prune (path: string): Promise<boolean> {
+    return this.#run(path, async () => await this.#driver.prune?.(path) ?? false)
+  }
+
   redirectUrl (path: string, method: 'GET' | 'HEAD'): Promise<string | null> {
     return this.#run(path, () => this.#driver.redirectUrl(path, method))
   }

@@ -69,6 +69,11 @@ export class MemoryDriver implements StorageDriver {
     if (!this.#remove(path)) throw this.#error('path-not-found', path)
   }
 
+  async prune (path: string): Promise<boolean> {
+    const node = this.#node(path)
+    return node instanceof Map && node.size === 0 && this.#remove(path)
+  }
+
   async redirectUrl (): Promise<null> {
     return null
   }

@@ -19,6 +19,8 @@ export interface UploadLocks {
   fresh (id: string): UploadLease
   /** Waits for the session. Rejects with the signal's reason when the caller goes away first. */
   acquire (id: string, signal: AbortSignal): Promise<UploadLease>
+  /** The session if nobody holds it, dead or alive. */
+  tryAcquire (id: string): Promise<UploadLease | undefined>
   /** Like `acquire`, but does not wait for a holder that may be alive: it is told to stop at once. */
   seize (id: string, signal: AbortSignal): Promise<UploadLease>
   /**
@@ -50,6 +52,10 @@ export class LocalUploadLocks implements UploadLocks {
       if (idleFor >= this.#idleMs) holder.controller.abort()
       await either(holder.released, idleFor < this.#idleMs ? this.#idleMs - idleFor : this.#idleMs, signal)
     }
+  }
+
+  async tryAcquire (id: string): Promise<UploadLease | undefined> {
+    return this.#held.has(id) ? undefined : this.#grant(id)
   }
 
   async seize (id: string, signal: AbortSignal): Promise<UploadLease> {

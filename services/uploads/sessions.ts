@@ -85,6 +85,22 @@ export class UploadSessions {
     }
   }
 
+  /**
+   * Removes a session that `isStale` finds stale, unless a request holds it or asks for it meanwhile; a request that
+   * comes while it is being removed waits, and finds no session. Says whether it was removed.
+   */
+  async removeStale (name: RepositoryName, id: string, isStale: () => Promise<boolean>): Promise<boolean> {
+    const lease = await this.#locks.tryAcquire(uploadPath(name, id))
+    if (lease === undefined) return false
+    try {
+      if (!await isStale() || lease.signal.aborted) return false
+      this.#running.delete(uploadPath(name, id))
+      return await orIfMissing(this.#driver.delete(uploadPath(name, id)).then(() => true), false)
+    } finally {
+      lease.release()
+    }
+  }
+
   #session (parts: { id: string, name: RepositoryName, writer: FileWriter, lease: UploadLease, running: RunningDigests | undefined }): UploadSession {
     return new UploadSession({
       ...parts,

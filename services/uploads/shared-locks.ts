@@ -3,6 +3,9 @@ import type { Ownership } from '../workers/ownership.js'
 import { LocalUploadLocks } from './locks.js'
 import type { UploadLease, UploadLocks } from './locks.js'
 
+/** A key that nobody has is granted as soon as a message has come and gone. */
+const GRANT_MS = 1000
+
 /**
  * The locks of a server of several processes. A session belongs to one process at a time, and within it to one request
  * by the same rules as ever. A process that is asked for a session queues for it like a request of its own: so a
@@ -29,6 +32,22 @@ export class SharedUploadLocks implements UploadLocks {
     return await this.#take(id, 'wait', signal)
   }
 
+  async tryAcquire (id: string): Promise<UploadLease | undefined> {
+    // Whoever takes it between this question and ours for it keeps it, and we do not wait for that.
+    if (await this.#ownership.isElsewhere(id)) return undefined
+    const lease = await this.#local.tryAcquire(id)
+    if (lease === undefined) return undefined
+    this.#enter(id)
+    try {
+      await this.#ownership.own(id, 'wait', AbortSignal.timeout(GRANT_MS))
+      return this.#shared(id, lease)
+    } catch {
+      lease.release()
+      this.#leave(id)
+      return undefined
+    }
+  }
+
   async seize (id: string, signal: AbortSignal): Promise<UploadLease> {
     return await this.#take(id, 'seize', signal)
   }
@@ -40,7 +59,7 @@ export class SharedUploadLocks implements UploadLocks {
   }
 
   async #take (id: string, how: Want, signal: AbortSignal): Promise<UploadLease> {
-    this.#users.set(id, (this.#users.get(id) ?? 0) + 1)
+    this.#enter(id)
     try {
       for (;;) {
         await this.#ownership.own(id, how, signal)
@@ -68,6 +87,10 @@ export class SharedUploadLocks implements UploadLocks {
       this.#leave(id)
     }
     return { ...lease, release }
+  }
+
+  #enter (id: string): void {
+    this.#users.set(id, (this.#users.get(id) ?? 0) + 1)
   }
 
   /** The last request that is done with a session gives it back, so that no process has to be asked for it. */

@@ -20,7 +20,7 @@ export type ToPrimary =
   | { readonly oci: 'own', readonly call: number, readonly key: string, readonly how: Want }
   /** Ends what `own` with this number began, whether or not it was granted. */
   | { readonly oci: 'release', readonly call: number, readonly key: string }
-  | { readonly oci: 'settled', readonly call: number, readonly key: string }
+  | { readonly oci: 'settled' | 'elsewhere', readonly call: number, readonly key: string }
 
 /** From the primary process to a worker. */
 export type ToWorker =

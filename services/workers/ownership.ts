@@ -12,6 +12,8 @@ export interface Ownership {
   release (key: string): void
   /** Asks the process that owns the key what its `onSettled` says; undefined when no other process owns it. */
   settled (key: string): Promise<boolean | undefined>
+  /** Whether another process owns the key now. */
+  isElsewhere (key: string): Promise<boolean>
   /** Another process waits for a key of this one, which is to be released when it can be. */
   onWanted (handler: (key: string, how: Want) => void): void
   /** Says whether anybody in this process still works on a key. */
@@ -90,6 +92,7 @@ export interface OwnedKeysPort {
   own (call: number, key: string, how: Want): void
   release (call: number, key: string): void
   settled (key: string): Promise<boolean | undefined>
+  isElsewhere (key: string): Promise<boolean>
 }
 
 interface Pending { readonly call: number, how: Want, waiters: number, readonly granted: Promise<void>, readonly resolve: () => void }
@@ -141,6 +144,10 @@ export class OwnedKeys implements Ownership {
 
   async settled (key: string): Promise<boolean | undefined> {
     return this.#owned.has(key) ? undefined : await this.#port.settled(key)
+  }
+
+  async isElsewhere (key: string): Promise<boolean> {
+    return !this.#owned.has(key) && await this.#port.isElsewhere(key)
   }
 
   onWanted (handler: (key: string, how: Want) => void): void {

@@ -53,6 +53,7 @@ export class Relay {
       case 'broadcast': return this.#answer(from, message.call, this.#broadcast(from, message.topic, message.message))
       case 'ask': return this.#answer(from, message.call, this.#ask(message.topic, message.message))
       case 'settled': return this.#answer(from, message.call, this.#settled(from, message.key))
+      case 'elsewhere': return this.#answer(from, message.call, Promise.resolve({ value: this.#ownerBeside(from, message.key) !== undefined }))
       case 'own': return this.#table.own(from.id, message.call, message.key, message.how)
       case 'release': return this.#table.release(from.id, message.call, message.key)
       case 'result': {
@@ -83,9 +84,13 @@ export class Relay {
   }
 
   async #settled (from: Peer, key: string): Promise<Outcome> {
-    const owner = this.#table.ownerOf(key)
-    const peer = owner === undefined || owner === from.id ? undefined : this.#peers.get(owner)
+    const peer = this.#ownerBeside(from, key)
     return peer === undefined ? { value: undefined } : await this.#call(peer, 'settled', key, undefined) ?? { value: undefined }
+  }
+
+  #ownerBeside (from: Peer, key: string): Peer | undefined {
+    const owner = this.#table.ownerOf(key)
+    return owner === undefined || owner === from.id ? undefined : this.#peers.get(owner)
   }
 
   /** Undefined when the worker died. */

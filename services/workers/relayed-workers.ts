@@ -31,7 +31,8 @@ export class RelayedWorkers implements Workers {
     this.#keys = new OwnedKeys({
       own: (call, key, how) => { send({ oci: 'own', call, key, how }) },
       release: (call, key) => { send({ oci: 'release', call, key }) },
-      settled: async key => await this.#call(call => ({ oci: 'settled', call, key })) as boolean | undefined
+      settled: async key => await this.#call(call => ({ oci: 'settled', call, key })) as boolean | undefined,
+      isElsewhere: async key => await this.#call(call => ({ oci: 'elsewhere', call, key })) as boolean
     })
   }
 

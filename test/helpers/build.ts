@@ -6,6 +6,8 @@ import Fastify from 'fastify'
 import type { Test } from 'tap'
 import { registry } from '../../registry.js'
 import type { RegistryOptions } from '../../registry.js'
+import { createHttpServer } from '../../services/http/http-server.js'
+import { injectOverHttp2, openSession } from './http2.js'
 
 export const IN_MEMORY: RegistryOptions = { storage: { inmemory: {}, delete: { enabled: true } }, http: { relativeurls: true } }
 
@@ -13,7 +15,7 @@ export const IN_MEMORY: RegistryOptions = { storage: { inmemory: {}, delete: { e
  * Where the tests of the routes run, when they do not say so themselves: `test/routes/on-*.test.ts` run all of them
  * again in another place.
  */
-export type Place = 'root' | 'filesystem' | 'prefix' | 'twice'
+export type Place = 'root' | 'filesystem' | 'prefix' | 'twice' | 'http2'
 let place: Place = 'root'
 
 export function runIn (other: Place): void {
@@ -25,6 +27,7 @@ export function runIn (other: Place): void {
  * allowed, relative Locations; and in another place if the tests are run there.
  */
 export async function build (t: Test, options?: RegistryOptions & { prefix?: string }): Promise<FastifyInstance> {
+  if (place === 'http2') return await buildHttp2(t, options)
   const app = Fastify()
   t.teardown(async () => { await app.close() })
   if (options !== undefined || place === 'root') {
@@ -37,6 +40,14 @@ export async function build (t: Test, options?: RegistryOptions & { prefix?: str
   await app.register(registry, { ...IN_MEMORY, ...(place === 'filesystem' ? { storage: await onDisk(t) } : {}), prefix })
   await app.ready()
   return prefix === '' ? app : behindPrefix(app, prefix)
+}
+
+/** One session for all requests of a test. */
+async function buildHttp2 (t: Test, options: RegistryOptions = IN_MEMORY): Promise<FastifyInstance> {
+  const app = Fastify({ serverFactory: handler => createHttpServer(handler, { http2: true, keepAliveMs: 60_000, maxHeaderBytes: 64 * 1024 }) })
+  t.teardown(async () => { await app.close() })
+  await app.register(registry, options)
+  return injectOverHttp2(app, await openSession(t, await app.listen({ host: '127.0.0.1', port: 0 })))
 }
 
 async function onDisk (t: Test): Promise<NonNullable<RegistryOptions['storage']>> {

@@ -37,7 +37,7 @@ Every key of \`config.yml\`, in the shape of docker's registry; [config.example.
 - **What was understood.** \`oci-registry check config.yml\` prints the complete configuration with the origin of every value, secrets masked.
 - **Mistakes.** One line each, all of them at once, and exit status 1. A key that does not exist is a warning that names the nearest one; with \`--strict\` it is an error.
 - **Types.** Texts are taken as they are written (\`version: 0.1\`, \`password: 0123\`). Booleans are true, yes, on and their opposites. Durations are Go's: \`300ms\`, \`1h30m\`; a bare number is nanoseconds.
-- **Not built yet.** Keys of parts that are not there are known, and refused with one line when leaving them out would change what the registry does: the other storage drivers, access control, notifications, proxy. A descriptor cache, health checks and metrics only cause a warning. HTTP/2 is not offered yet.
+- **Not built yet.** Keys of parts that are not there are known. They are refused with one line each when leaving them out would change what the registry does, and cause a warning when nobody would notice; \`check\` says both without starting anything.
 
 Written by \`npm run configuration\` from the schema.
 

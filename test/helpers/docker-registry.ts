@@ -13,12 +13,15 @@ export interface DockerRegistry {
   stop (): Promise<void>
 }
 
-/** Starts `docker-registry` on a free port with its data in `rootdirectory`; deletes are allowed, `http` and other parts of the configuration are added. Killed with the test. */
-export async function startDockerRegistry (t: Test, directory: string, rootdirectory: string, http: Record<string, unknown> = {}, parts: Record<string, unknown> = {}): Promise<DockerRegistry> {
+/** Parts of its configuration beside `http`. */
+interface Parts { readonly storage?: Record<string, unknown>, readonly [part: string]: unknown }
+
+/** Starts `docker-registry` on a free port with its data in `rootdirectory`; deletes are allowed, `http` and the other parts are added. Killed with the test. */
+export async function startDockerRegistry (t: Test, directory: string, rootdirectory: string, http: Record<string, unknown> = {}, { storage = {}, ...rest }: Parts = {}): Promise<DockerRegistry> {
   const host = `127.0.0.1:${await freePort()}`
   const configFile = join(directory, 'docker-registry.yml')
   // JSON is YAML.
-  await writeFile(configFile, JSON.stringify({ ...parts, version: 0.1, log: { level: 'info' }, storage: { filesystem: { rootdirectory }, delete: { enabled: true }, ...parts['storage'] as object | undefined }, http: { ...http, addr: host } }))
+  await writeFile(configFile, JSON.stringify({ version: 0.1, log: { level: 'info' }, storage: { ...storage, filesystem: { rootdirectory }, delete: { enabled: true } }, http: { ...http, addr: host }, ...rest }))
   const child = spawn('docker-registry', ['serve', configFile], { stdio: ['ignore', 'ignore', 'pipe'] })
   const ended = once(child, 'exit')
   const stop = async (): Promise<void> => {

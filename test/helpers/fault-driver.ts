@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream'
 import { DriverError } from '../../services/errors/driver-error.js'
 import type { ByteRange, FileInfo, FileWriter, StorageDriver, WriteOptions } from '../../services/storage/driver.js'
 
-export type Operation = 'read' | 'write' | 'createReadStream' | 'openWriter' | 'stat' | 'list' | 'move' | 'delete' | 'writer.write' | 'writer.close'
+export type Operation = 'read' | 'write' | 'createReadStream' | 'openWriter' | 'stat' | 'list' | 'move' | 'delete' | 'prune' | 'writer.write' | 'writer.close'
 
 /** What is about to happen in storage. */
 export interface Call { readonly operation: Operation, readonly path: string }
@@ -66,6 +66,11 @@ export class FaultDriver implements StorageDriver {
   async delete (path: string): Promise<void> {
     await this.#announce('delete', path)
     await this.#driver.delete(path)
+  }
+
+  async prune (path: string): Promise<boolean> {
+    await this.#announce('prune', path)
+    return await this.#driver.prune?.(path) ?? false
   }
 
   async redirectUrl (): Promise<null> {

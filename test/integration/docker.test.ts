@@ -7,6 +7,7 @@ import { htpasswd } from '../helpers/auth.js'
 import { answered, client, needs, pushedBySkopeo, shortDirectory, stored } from '../helpers/clients.js'
 import { writeOciLayout } from '../helpers/oci-layout.js'
 import { startProduct } from '../helpers/product.js'
+import type { Product } from '../helpers/product.js'
 
 type Run = (...args: string[]) => Promise<string>
 
@@ -87,23 +88,71 @@ t.test('containerd pulls an image for all platforms, and pushes it', needsRoot('
   t.ok(await answered(product, 'POST', /team\/ctr\/blobs\/uploads\/\?[^"]*mount=/, 201) > 0, 'a layer was mounted')
 })
 
-t.test('docker pulls what is public only when it is logged in: with Basic it never sends a request without credentials to a registry that asks for some', needsRoot('skopeo', 'dockerd', 'docker'), async t => {
+/** The product with htpasswd and an image in some repositories; public/** is for everybody to pull, ann may do everything. */
+async function withImages (t: Test, names: readonly string[], htpasswdKeys: { tokenserver?: object } = {}): Promise<{ product: Product, directory: string }> {
   const directory = t.testdir({ htpasswd: htpasswd({ ann: 'secret' }), docker: {} })
   const access = [{ repositories: ['public/**'], actions: ['pull' as const], anonymous: true }, { repositories: ['**'], actions: ['*' as const], users: ['ann'] }]
-  const product = await startProduct(t, directory, { auth: { htpasswd: { realm: 'Test', path: join(directory, 'htpasswd'), access } } })
-  const daemon = await dockerFor(t, product.host)
-  const docker: Run = async (...args) => await daemon('--config', join(directory, 'docker'), ...args)
+  const product = await startProduct(t, directory, { auth: { htpasswd: { realm: 'Test', path: join(directory, 'htpasswd'), access, ...htpasswdKeys } } })
   const source = join(directory, 'source')
   await writeOciLayout(source, { tag: '1.0', architectures: ['amd64'], layerBytes: 10_000 })
-  await client('skopeo', '--insecure-policy', 'copy', '--dest-tls-verify=false', '--dest-creds=ann:secret', `oci:${source}:1.0`, `docker://${product.host}/public/app:1.0`)
+  for (const name of names) {
+    await client('skopeo', '--insecure-policy', 'copy', '--dest-tls-verify=false', '--dest-creds=ann:secret', `oci:${source}:1.0`, `docker://${product.host}/${name}:1.0`)
+  }
+  return { product, directory }
+}
 
+t.test('docker pulls what is public only when it is logged in: with Basic it sends no request without credentials', needsRoot('skopeo', 'dockerd', 'docker'), async t => {
+  const { product, directory } = await withImages(t, ['public/app', 'private/app'])
+  const daemon = await dockerFor(t, product.host)
+  const docker: Run = async (...args) => await daemon('--config', join(directory, 'docker'), ...args)
   const image = `${product.host}/public/app:1.0`
   await t.rejects(docker('pull', image), /no basic auth credentials/)
   await t.rejects(docker('login', '--username', 'ann', '--password', 'wrong', product.host), /401 Unauthorized/)
   t.match(await docker('login', '--username', 'ann', '--password', 'secret', product.host), 'Login Succeeded')
   await docker('pull', image)
-  await docker('tag', image, `${product.host}/private/app:1.0`)
-  await docker('push', `${product.host}/private/app:1.0`)
+  await docker('tag', image, `${product.host}/private/other:1.0`)
+  await docker('push', `${product.host}/private/other:1.0`)
   await docker('logout', product.host)
   await t.rejects(docker('pull', `${product.host}/private/app:1.0`), /no basic auth credentials/)
+})
+
+t.test('containerd pulls what is public without credentials, and the rest with them', needsRoot('skopeo', 'containerd', 'ctr'), async t => {
+  const { product } = await withImages(t, ['public/app', 'private/app'])
+  const ctr = await ctrFor(t)
+  const pull = async (name: string, ...args: string[]): Promise<string> => await ctr('pull', '--plain-http', '--platform', 'linux/amd64', '--snapshotter', 'native', ...args, `${product.host}/${name}:1.0`)
+  await pull('public/app')
+  await t.rejects(pull('private/app'), /401|unauthorized|authorization failed/i)
+  await pull('private/app', '--user', 'ann:secret')
+})
+
+t.test('with the token server docker pulls what is public without a login, and with one it pushes', needsRoot('skopeo', 'dockerd', 'docker'), async t => {
+  const { product, directory } = await withImages(t, ['public/app'], { tokenserver: {} })
+  const daemon = await dockerFor(t, product.host)
+  const docker: Run = async (...args) => await daemon('--config', join(directory, 'docker'), ...args)
+  const [image, hidden] = [`${product.host}/public/app:1.0`, `${product.host}/private/new:1.0`]
+  await docker('pull', image)
+  await docker('tag', image, hidden)
+  await t.rejects(docker('push', hidden), /denied|unauthorized|authentication required/)
+  await t.rejects(docker('login', '--username', 'ann', '--password', 'wrong', product.host), /unauthorized|401/)
+  t.match(await docker('login', '--username', 'ann', '--password', 'secret', product.host), 'Login Succeeded')
+  await docker('push', hidden)
+  await docker('pull', hidden)
+  await docker('logout', product.host)
+  await docker('pull', image)
+  await t.rejects(docker('pull', hidden), /denied|unauthorized|authentication required/)
+  t.ok(await answered(product, 'POST', /private\/new\/blobs\/uploads\/\?[^"]*mount=/, 201) > 0, 'a layer was mounted, by a token for both repositories')
+})
+
+t.test('with the token server containerd gets its tokens by a form, and pulls what is public without a login', needsRoot('skopeo', 'containerd', 'ctr'), async t => {
+  const { product } = await withImages(t, ['public/app'], { tokenserver: {} })
+  const ctr = await ctrFor(t)
+  const [image, hidden] = [`${product.host}/public/app:1.0`, `${product.host}/private/new:1.0`]
+  const [plain, all] = [['--plain-http'], ['--all-platforms', '--snapshotter', 'native']] as const
+  await ctr('pull', ...plain, ...all, image)
+  await ctr('tag', image, hidden)
+  await t.rejects(ctr('push', ...plain, hidden), /authorization failed|401|unauthorized|insufficient_scope/i)
+  await ctr('push', ...plain, '--user', 'ann:secret', hidden)
+  await ctr('pull', ...plain, ...all, '--user', 'ann:secret', hidden)
+  await t.rejects(ctr('pull', ...plain, ...all, hidden), /authorization failed|401|unauthorized|insufficient_scope/i)
+  t.ok(await answered(product, 'POST', /"\/auth\/token"/, 200) > 0)
 })

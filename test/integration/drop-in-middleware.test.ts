@@ -16,7 +16,7 @@ async function seen (url: string, method: string, path: string, headers: Record<
 }
 
 /** Both registries, the same configuration, the same data. */
-async function both (t: Test, baseurl: string, storage: object = {}): Promise<{ theirs: string, ours: string }> {
+async function both (t: Test, baseurl: string, storage: Record<string, unknown> = {}): Promise<{ theirs: string, ours: string }> {
   const directory = t.testdir({ data: {} })
   const middleware = { storage: [{ name: 'redirect', options: { baseurl } }] }
   const rootdirectory = join(directory, 'data')

@@ -1,22 +1,20 @@
 import { once } from 'node:events'
-import { readdir, readlink } from 'node:fs/promises'
 import { request as httpRequest } from 'node:http'
 import type { IncomingMessage } from 'node:http'
-import { Readable } from 'node:stream'
 import t from 'tap'
 import type { Test } from 'tap'
 import type { ServerOptions } from '../../server.js'
 import { OciError } from '../../services/errors/oci-error.js'
-import type { ByteRange, StorageDriver } from '../../services/storage/driver.js'
+import type { StorageDriver } from '../../services/storage/driver.js'
 import { FilesystemDriver } from '../../services/storage/filesystem.js'
 import { MemoryDriver } from '../../services/storage/memory.js'
 import { startRegistry } from '../../testing.js'
 import type { TestRegistry } from '../../testing.js'
 import type { ErrorBody } from '../helpers/build.js'
-import { FaultDriver } from '../helpers/fault-driver.js'
 import { blob, image, sha256 } from '../helpers/images.js'
 import { RawConnection, rawRequest } from '../helpers/raw-http.js'
 import type { RawAnswer } from '../helpers/raw-http.js'
+import { STORAGES, StreamDriver, openFiles, watchWrites } from '../helpers/storages.js'
 
 const content = blob('0123456789')
 const BLOB = `/v2/team/app/blobs/${content.digest}`
@@ -61,19 +59,10 @@ function codes (t: Test, { status, headers, body }: RawAnswer, expected: number)
   return (JSON.parse(body) as ErrorBody).errors.map(({ code }) => code)
 }
 
-/** The storages on which uploads are cut off. */
-const STORAGES: Array<[string, (t: Test) => Promise<StorageDriver>]> = [
-  ['memory', async () => new MemoryDriver()],
-  ['files', async t => await FilesystemDriver.open({ rootdirectory: t.testdir(), fsync: false })]
-]
-
 /** A registry that tells when the first bytes of an upload are on their way to storage. */
 async function observed (t: Test, driver: StorageDriver): Promise<{ registry: TestRegistry, written: Promise<void> }> {
-  const faulty = new FaultDriver(driver)
-  const written = new Promise<void>(resolve => {
-    faulty.before = ({ operation }) => { if (operation === 'writer.write') resolve() }
-  })
-  return { registry: await started(t, { instances: { driver: faulty } }), written }
+  const { driver: watched, written } = watchWrites(driver)
+  return { registry: await started(t, { instances: { driver: watched } }), written }
 }
 
 const RAW_PATHS: Array<[string, number, string]> = [
@@ -332,22 +321,6 @@ t.test('an Authorization header of 32 KiB reaches the access controller', async 
   t.equal(seen, token)
 })
 
-/** Remembers the streams it hands out; `spoil` makes one fail after its first bytes. */
-class StreamDriver extends FaultDriver {
-  readonly streams: Readable[] = []
-  spoil = false
-
-  override async createReadStream (path: string, range?: ByteRange): Promise<Readable> {
-    const stream = await super.createReadStream(path, range)
-    this.streams.push(stream)
-    if (!this.spoil) return stream
-    return Readable.from((async function * () {
-      yield Buffer.from('01')
-      throw new Error('disk failure')
-    })(), { objectMode: false })
-  }
-}
-
 t.test('a download that fails halfway is cut, never ended as if it were whole', async t => {
   const driver = new StreamDriver(new MemoryDriver())
   const registry = await started(t, { instances: { driver } })
@@ -358,12 +331,6 @@ t.test('a download that fails halfway is cut, never ended as if it were whole', 
   await t.rejects(connection.answer(), { message: /connection closed/ })
   t.equal((await rawRequest(registry.host, 'GET', '/v2/')).status, 200)
 })
-
-/** Files below a directory that this process holds open. */
-async function openFiles (directory: string): Promise<string[]> {
-  const links = await Promise.all((await readdir('/proc/self/fd')).map(async fd => await readlink(`/proc/self/fd/${fd}`).catch(() => '')))
-  return links.filter(link => link.startsWith(directory))
-}
 
 t.test('2000 downloads that are cut off leave no file open (R-071)', { skip: process.platform !== 'linux' && 'needs /proc' }, async t => {
   const directory = t.testdir()

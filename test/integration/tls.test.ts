@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { copyFileSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
 import { request as httpRequest } from 'node:http'
@@ -10,31 +9,11 @@ import { join } from 'node:path'
 import { connect } from 'node:tls'
 import type { TLSSocket } from 'node:tls'
 import t from 'tap'
-import type { Test } from 'tap'
-import type { RegistryConfigInput } from '../../schemas/config/index.js'
+import { certify, serveTls } from '../helpers/certificates.js'
+import type { Tls } from '../helpers/certificates.js'
 import { needs, shortDirectory } from '../helpers/clients.js'
 import { sha256 } from '../helpers/images.js'
-import { CliProcess, runCli, serveProduct } from '../helpers/product.js'
-import type { Product } from '../helpers/product.js'
-
-type Tls = NonNullable<NonNullable<RegistryConfigInput['http']>['tls']>
-
-/** Makes a self-signed certificate for localhost; returns its files. */
-function certify (directory: string, name: string): { certificate: string, key: string } {
-  const [certificate, key] = [join(directory, `${name}.crt`), join(directory, `${name}.key`)]
-  execFileSync('openssl', [
-    'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj', `/CN=${name}`,
-    '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', key, '-out', certificate
-  ], { stdio: 'ignore' })
-  return { certificate, key }
-}
-
-async function serveTls (t: Test, directory: string, tls: Tls, http: object = {}): Promise<Product & { port: number }> {
-  const file = join(directory, 'config.json')
-  writeFileSync(file, JSON.stringify({ version: '0.1', storage: { inmemory: {} }, http: { addr: '127.0.0.1:0', tls, ...http } }))
-  const product = await serveProduct(t, [file], directory)
-  return Object.assign(product, { port: Number(product.host.split(':')[1]) })
-}
+import { CliProcess, runCli } from '../helpers/product.js'
 
 /** One request on a connection of its own. */
 async function ask (port: number, options: RequestOptions, body?: string): Promise<{ status: number | undefined, headers: IncomingMessage['headers'] }> {

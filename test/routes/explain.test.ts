@@ -22,7 +22,7 @@ async function auth (t: Test): Promise<NonNullable<RegistryOptions['auth']>> {
 
 const POLICY: RegistryOptions['policy'] = {
   immutabletags: [{ repositories: ['prod/**'], tags: ['v*'] }, { repositories: ['dev/**'], audit: true }],
-  quotas: [{ repositories: ['prod/**'], bytes: '1MB' }, { repositories: ['prod/full'], bytes: '0' }],
+  quotas: [{ repositories: ['prod/**'], bytes: '1MB' }, { repositories: ['prod/full'], bytes: '1' }],
   annotations: [{ repositories: ['prod/**'], untagged: true, required: ['team'] }]
 }
 
@@ -30,7 +30,7 @@ const POLICY: RegistryOptions['policy'] = {
 async function explained (t: Test, options: RegistryOptions): Promise<{ app: FastifyInstance, at: (question: string) => Promise<Explanation> }> {
   const driver = new MemoryDriver()
   const before = await build(t, { ...IN_MEMORY, instances: { driver } })
-  for (const name of ['prod/app', 'dev/app']) await pushManifest(t, before, name, pushed, 'v1')
+  for (const name of ['prod/app', 'dev/app', 'prod/full']) await pushManifest(t, before, name, pushed, 'v1')
   let handle: RegistryHandle | undefined
   const app = await build(t, { ...IN_MEMORY, ...options, instances: { ...options.instances, driver }, onReady: given => { handle = given } })
   return {
@@ -53,7 +53,7 @@ t.test('it says which rule decides and why, without doing it', async t => {
     ['push dev/app v1 ann', 'deny auth.htpasswd.access: no rule lets ann in ci push'],
     ['push prod/app v1 ann', `deny policy.immutabletags[0]: tag v1 of prod/app is immutable: only ${pushed.digest} can be pushed to it`],
     ['push prod/app v2 ann', 'depends policy.quotas[0]: watches how much is pushed'],
-    ['push prod/full v2 ann', 'deny policy.quotas[1]: repository prod/full may hold 0: it holds 0 bytes, and this needs 1'],
+    ['push prod/full v2 ann', `deny policy.quotas[1]: repository prod/full may hold 1: it holds ${image('explained').blobs.reduce((total, { size }) => total + size, pushed.size)} bytes, and this needs 1`],
     [`push prod/app ${pushed.digest} ann`, 'deny policy.annotations[0]: annotations are missing: team'],
     [`push prod/app ${sha256('new')} ann`, 'depends policy.quotas[0]: watches how much is pushed'],
     ['push dev/app v1 root', 'allow auth.htpasswd.access[0]: lets root pull'],
@@ -123,7 +123,9 @@ t.test('a question that makes no sense is answered with what is wrong with it', 
   t.same(errorCodes(t, await ask('repository=UPPER&action=pull'), 400), ['NAME_INVALID'])
   t.same(errorCodes(t, await ask('repository=a&action=pull&reference=-x'), 400), ['TAG_INVALID'])
   t.same(errorCodes(t, await ask('repository=a&action=pull&reference=sha256:x'), 400), ['DIGEST_INVALID'])
-  for (const query of ['repository=a', 'action=pull', 'repository=a&action=eat', '']) t.same(errorCodes(t, await ask(query), 400), ['UNSUPPORTED'], query)
+  for (const query of ['repository=a', 'repository=a&action=eat', '']) t.same(errorCodes(t, await ask(query), 400), ['UNSUPPORTED'], query)
+  t.same(errorCodes(t, await ask('action=pull'), 400), ['NAME_INVALID'])
+  t.equal((await app.inject('/_oci/explain')).statusCode, 401, 'who asks comes before what is asked')
 })
 
 t.test('without access control nobody can be told from an operator, and it is not there', async t => {

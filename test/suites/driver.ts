@@ -388,6 +388,21 @@ function changes (t: Test, make: Make): void {
     t.same(await driver.list('/dir'), ['a-b', 'a.b'])
   })
 
+  t.test('prune removes a directory in which nothing lies, and nothing else', async t => {
+    const driver = await make(t)
+    if (driver.prune === undefined) return t.pass('directories are parts of names')
+    for (const path of ['/full/a', '/empty/a']) await driver.write(path, Buffer.from('x'))
+    await driver.delete('/empty/a')
+    t.equal(await driver.prune('/full'), false)
+    t.equal(await driver.prune('/full/a'), false)
+    t.equal(await driver.prune('/missing'), false)
+    t.equal(await driver.prune('/empty'), true)
+    t.same(await driver.list('/'), ['full'])
+    t.equal(String(await driver.read('/full/a')), 'x')
+    await driver.write('/empty/b', Buffer.from('again'))
+    t.same(await driver.list('/'), ['empty', 'full'])
+  })
+
   t.test('what was deleted can be written again', async t => {
     const driver = await make(t)
     await driver.write('/dir/a', Buffer.from('one'))

@@ -55,6 +55,7 @@ t.test('an open registry lets everybody do everything, and believes a name', asy
   t.equal(await createAccessController({ none: {} }, parts), openAccess)
   t.same(open.authorize(accessRequest(), records('repository:a:*')), {})
   t.same(open.authorize(accessRequest(basic('ann', 'x')), []), { user: 'ann' })
+  t.same(open.authorize(accessRequest(basic('x'.repeat(1000), '')), []), { user: 'x'.repeat(256) })
   for (const header of ['Bearer abc', basic('', ''), 'Basic', '\u00ff']) t.same(open.authorize(accessRequest(header), []), {})
 })
 

@@ -131,3 +131,19 @@ t.test('of many requests in several processes one has the session at any time', 
   t.equal(done, 90)
   t.equal(most, 1)
 })
+
+t.test('a session is had without waiting where nobody in any process has it', async t => {
+  const all = new TestWorkers()
+  const [a, b] = [await locksOf(all, 60_000), await locksOf(all, 60_000)]
+  const lease = await a.acquire('id', never())
+  t.equal(await b.tryAcquire('id'), undefined, 'another process has it')
+  t.equal(await a.tryAcquire('id'), undefined, 'another request has it')
+  lease.release()
+  const free = await b.tryAcquire('id')
+  t.ok(free)
+  t.equal(await a.tryAcquire('id'), undefined)
+  const waiting = a.acquire('id', never())
+  await turns()
+  free?.release()
+  ;(await waiting).release()
+})
