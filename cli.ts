@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { serveCommand } from './serve.js'
 import { check } from './services/commands/check.js'
+import { explain as explainCommand } from './services/commands/explain.js'
 import type { Command } from './services/commands/command.js'
 import { garbageCollectCommand } from './services/commands/garbage-collect.js'
 import { purgeUploadsCommand } from './services/commands/purge-uploads.js'
@@ -12,6 +13,7 @@ import { ConfigError } from './services/errors/config-error.js'
 const COMMANDS: Readonly<Record<string, Command>> = {
   serve: serveCommand,
   check,
+  explain: explainCommand,
   'purge-uploads': purgeUploadsCommand,
   verify: verifyCommand,
   'garbage-collect': garbageCollectCommand

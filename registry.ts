@@ -8,9 +8,11 @@ import descriptorsPlugin from './plugins/descriptors.js'
 import errorsPlugin from './plugins/errors.js'
 import garbageCollectionPlugin from './plugins/garbage-collection.js'
 import headersPlugin from './plugins/headers.js'
+import middlewarePlugin from './plugins/middleware.js'
 import namespacePlugin from './plugins/namespace.js'
 import notificationsPlugin from './plugins/notifications.js'
 import redisPlugin from './plugins/redis.js'
+import policyPlugin from './plugins/policy.js'
 import repositoryPlugin from './plugins/repository.js'
 import routingPlugin from './plugins/routing.js'
 import storagePlugin from './plugins/storage.js'
@@ -28,6 +30,9 @@ import type { GarbageCollection } from './services/garbage/garbage-collection.js
 import type { UploadPurge } from './services/maintenance/upload-purge.js'
 import type { RegistryEvents } from './services/notifications/subscribers.js'
 import type { RedisClient } from './services/redis/connection.js'
+import type { LoadedMiddleware } from './services/middleware/load.js'
+import type { ExplainQuestion, Explanation } from './services/policy/explain.js'
+import type { PolicyHooks } from './services/policy/hooks.js'
 import type { StorageDriver } from './services/storage/driver.js'
 import type { Scrub } from './services/verify/scrub.js'
 import type { Workers } from './services/workers/workers.js'
@@ -40,12 +45,16 @@ export interface RegistryInstances {
   readonly redis?: RedisClient
   /** The processes that serve together with this one, where there are several. */
   readonly workers?: Workers
+  /** Put in front of the driver, the namespace and each repository, in order, outside of what is configured. */
+  readonly middleware?: Partial<LoadedMiddleware>
 }
 
 /** What code outside the registry's scope can do with it. */
 export interface RegistryHandle {
   /** What an operator may look at. */
   readonly debug: DebugVariables
+  /** Says which rule or hook decides about something, and why, without doing it. */
+  explain (question: ExplainQuestion): Promise<Explanation>
   /** `runOnce` removes uploads that nobody finished, out of turn. */
   readonly uploadPurge: Pick<UploadPurge, 'runOnce'>
   /** `runOnce` reads everything that is stored and reports what is wrong with it, as `storage.maintenance.verify` says. */
@@ -59,6 +68,10 @@ export interface RegistryHandle {
 /** The configuration, in the keys of `config.yml`. Fastify takes `prefix`, `logLevel` and `logSerializers` besides. */
 export interface RegistryOptions extends RegistryConfigInput {
   readonly instances?: RegistryInstances
+  /** Directory that paths of modules in the configuration are relative to; the working directory unless given. */
+  readonly baseDirectory?: string
+  /** Policy in code: who may push, tag, pull and delete what. */
+  readonly hooks?: PolicyHooks
   /** Who may do what, by rules of the host's: the same as in `instances`. */
   readonly accessController?: AccessController<FastifyRequest> | Authorize<FastifyRequest>
   /** Called once, when the registry is ready to serve: the way to it from outside its scope. */
@@ -66,8 +79,8 @@ export interface RegistryOptions extends RegistryConfigInput {
 }
 
 async function registryPlugin (fastify: FastifyInstance, options: RegistryOptions & RegisterOptions): Promise<void> {
-  const { prefix, logLevel, logSerializers, instances = {}, accessController = instances.accessController, onReady, ...config } = options
-  const { driver, redis, workers } = instances
+  const { prefix, logLevel, logSerializers, instances = {}, accessController = instances.accessController, baseDirectory, hooks, onReady, ...config } = options
+  const { driver, redis, workers, middleware } = instances
   // A driver of the host's takes the place of a configured one.
   const storage = driver === undefined ? config.storage : { ...config.storage, inmemory: {} }
 
@@ -79,6 +92,7 @@ async function registryPlugin (fastify: FastifyInstance, options: RegistryOption
   await fastify.register(workersPlugin, { workers })
   await fastify.register(redisPlugin, { client: redis })
   await fastify.register(descriptorsPlugin)
+  await fastify.register(middlewarePlugin, { middleware, baseDirectory })
   await fastify.register(storagePlugin, { driver })
   await fastify.register(uploadsPlugin)
   await fastify.register(uploadPurgePlugin)
@@ -86,6 +100,7 @@ async function registryPlugin (fastify: FastifyInstance, options: RegistryOption
   await fastify.register(verifyPlugin)
   await fastify.register(garbageCollectionPlugin)
   await fastify.register(authPlugin, { accessController })
+  await fastify.register(policyPlugin, { hooks, hasHostedAccess: accessController !== undefined })
   await fastify.register(tokenServerPlugin)
   await fastify.register(notificationsPlugin)
 
@@ -100,8 +115,10 @@ async function registryPlugin (fastify: FastifyInstance, options: RegistryOption
     await scope.register(routes)
   })
 
-  const { ociDebug: debug, ociUploadPurge: uploadPurge, ociVerify: verify, ociGarbageCollection: garbageCollection, ociEvents: { subscribers: events } } = fastify
-  if (onReady !== undefined) fastify.addHook('onReady', async () => { onReady({ debug, uploadPurge, verify, garbageCollection, events }) })
+  const { ociDebug: debug, ociExplainer: explainer, ociUploadPurge: uploadPurge, ociVerify: verify, ociGarbageCollection: garbageCollection } = fastify
+  const { subscribers: events } = fastify.ociEvents
+  const explain: RegistryHandle['explain'] = async question => await explainer.explain(question)
+  if (onReady !== undefined) fastify.addHook('onReady', async () => { onReady({ debug, events, explain, uploadPurge, verify, garbageCollection }) })
 }
 
 /**

@@ -100,7 +100,7 @@ interface StartOptions {
   readonly announce: (url: string) => string
 }
 
-async function start ({ config, warnings }: LoadedConfig, { logger, workers, onApp, announce }: StartOptions): Promise<void> {
+async function start ({ config, warnings, directory }: LoadedConfig, { logger, workers, onApp, announce }: StartOptions): Promise<void> {
   const { addr, net, tls, debug, draintimeout } = config.http
   const address = parseAddress(addr, net)
   const debugServer = debug?.addr === undefined ? undefined : new DebugServer({ addr: debug.addr, workers, logger })
@@ -109,6 +109,7 @@ async function start ({ config, warnings }: LoadedConfig, { logger, workers, onA
   let handle: RegistryHandle | undefined
   const app = buildServer({
     ...withStandaloneQueue(config),
+    baseDirectory: directory,
     logger,
     instances: { workers },
     onReady: ready => { handle = ready },

@@ -11,8 +11,10 @@ declare module 'fastify' {
 }
 
 async function namespacePlugin (fastify: FastifyInstance): Promise<void> {
-  const { ociDriver: driver, ociUploads: uploads, ociDescriptors: descriptors, ociConfig } = fastify
-  fastify.decorate('ociNamespace', new StorageNamespace({ driver, uploads, descriptors, validation: referenceValidation(ociConfig.validation) }))
+  const { ociDriver: driver, ociUploads: uploads, ociDescriptors: descriptors, ociMiddleware, ociConfig: { storage, validation } } = fastify
+  let namespace: Namespace = new StorageNamespace({ driver, uploads, descriptors, validation: referenceValidation(validation), redirect: !storage.redirect.disable })
+  for (const decorate of ociMiddleware.registry) namespace = await decorate(namespace)
+  fastify.decorate('ociNamespace', namespace)
 }
 
-export default fp(namespacePlugin, { name: 'oci-namespace', fastify: '5.x', dependencies: ['oci-config', 'oci-storage', 'oci-uploads', 'oci-descriptors'] })
+export default fp(namespacePlugin, { name: 'oci-namespace', fastify: '5.x', dependencies: ['oci-config', 'oci-storage', 'oci-uploads', 'oci-descriptors', 'oci-middleware'] })

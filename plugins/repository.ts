@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { UploadQuery } from '../schemas/upload-routes.js'
-import { CATALOG_ACCESS, repositoryAccess } from '../services/auth/access.js'
+import { ADMIN_ACCESS, CATALOG_ACCESS, repositoryAccess } from '../services/auth/access.js'
 import type { AccessController, AccessRecord, Grant } from '../services/auth/access.js'
 import { AccessRefused } from '../services/auth/refusal.js'
 import { OciError } from '../services/errors/oci-error.js'
@@ -15,6 +15,8 @@ export interface OciContext {
   readonly grant: Grant
   /** The repository the route is about. */
   readonly repository: Repository
+  /** What the policy remarks, for `Warning` headers. */
+  readonly warnings: readonly string[]
   /** Whether the caller may pull from another repository too. */
   mayPull (name: RepositoryName): Promise<boolean>
 }
@@ -35,7 +37,7 @@ declare module 'fastify' {
  * controller, on the decoded, validated name that storage will use too. Only then does the handler get a repository.
  */
 async function repositoryPlugin (fastify: FastifyInstance): Promise<void> {
-  const { ociAuth, ociNamespace, ociEvents } = fastify
+  const { ociAuth, ociNamespace, ociPolicy, ociEvents, ociMiddleware } = fastify
   // The type is what handlers of repository routes see; Fastify wants the shape declared before there is a value.
   fastify.decorateRequest('oci', null as unknown as OciContext)
   fastify.decorateRequest('ociGrant', null)
@@ -69,8 +71,12 @@ async function repositoryPlugin (fastify: FastifyInstance): Promise<void> {
     if (grant.user !== undefined) request.log = request.log.child({ 'auth.user.name': grant.user })
     if (name === undefined) return
     refuseSwitchedOff(request)
-    const repository = ociEvents.observe(ociNamespace.repository(name), grant, request, reply)
-    request.oci = { grant, repository, mayPull: other => mayPull(ociAuth, request, other) }
+    const warnings: string[] = []
+    let repository = ociNamespace.repository(name)
+    if (!ociPolicy.isEmpty) repository = ociPolicy.protect(repository, { grant, log: request.log, warn: text => { if (!warnings.includes(text)) warnings.push(text) } })
+    repository = ociEvents.observe(repository, grant, request, reply)
+    for (const decorate of ociMiddleware.repository) repository = decorate(repository)
+    request.oci = { grant, repository, warnings, mayPull: other => mayPull(ociAuth, request, other) }
   }
 }
 
@@ -100,6 +106,7 @@ function repositoryName ({ params }: FastifyRequest): RepositoryName {
 function accessRecords (request: FastifyRequest, name: RepositoryName | undefined): readonly AccessRecord[] {
   const { ociAccess, ociResource } = request.routeOptions.config
   if (ociAccess === 'catalog') return CATALOG_ACCESS
+  if (ociAccess === 'admin') return ADMIN_ACCESS
   if (name === undefined || ociResource === undefined) return []
   const mount = ociResource === 'upload' ? parseMount(request.query as UploadQuery, name) : undefined
   return repositoryAccess({ method: request.method, resource: ociResource, name, from: mount?.from })
@@ -121,5 +128,5 @@ function refuseSwitchedOff ({ method, routeOptions, server }: FastifyRequest): v
 export default fp(repositoryPlugin, {
   name: 'oci-repository',
   fastify: '5.x',
-  dependencies: ['oci-config', 'oci-auth', 'oci-namespace', 'oci-routing', 'oci-notifications']
+  dependencies: ['oci-config', 'oci-auth', 'oci-namespace', 'oci-routing', 'oci-notifications', 'oci-middleware', 'oci-policy']
 })

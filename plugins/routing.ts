@@ -6,7 +6,7 @@ import { resourceOfUrl, splitResourcePath } from '../services/reference/resource
 import type { Resource } from '../services/reference/resource-path.js'
 
 /** What a route is about, and so what its caller must be allowed to do. `public`: nothing is shown or changed. */
-export type RouteAccess = 'repository' | 'catalog' | 'base' | 'public'
+export type RouteAccess = 'repository' | 'catalog' | 'admin' | 'base' | 'public'
 
 declare module 'fastify' {
   interface FastifyInstance {

@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { createDriver } from '../services/storage/create.js'
 import type { StorageDriver } from '../services/storage/driver.js'
+import { KeptOpenDriver } from '../services/storage/forwarding-driver.js'
 import { guarded } from '../services/storage/guarded.js'
 
 declare module 'fastify' {
@@ -15,10 +16,13 @@ export interface StoragePluginOptions {
   readonly driver?: StorageDriver | undefined
 }
 
-async function storagePlugin (fastify: FastifyInstance, { driver }: StoragePluginOptions): Promise<void> {
-  const opened = driver ?? await createDriver(fastify.ociConfig.storage)
-  fastify.decorate('ociDriver', guarded(opened))
-  if (driver === undefined) fastify.addHook('onClose', async () => { await opened.close() })
+async function storagePlugin (fastify: FastifyInstance, { driver: given }: StoragePluginOptions): Promise<void> {
+  const { ociConfig, ociMiddleware } = fastify
+  let driver = guarded(given === undefined ? await createDriver(ociConfig.storage) : new KeptOpenDriver(given))
+  fastify.addHook('onClose', async () => { await driver.close() })
+  // A middleware is somebody else's code as a driver is: it is guarded as well.
+  for (const decorate of ociMiddleware.storage) driver = guarded(await decorate(driver))
+  fastify.decorate('ociDriver', driver)
 }
 
-export default fp(storagePlugin, { name: 'oci-storage', fastify: '5.x', dependencies: ['oci-config'] })
+export default fp(storagePlugin, { name: 'oci-storage', fastify: '5.x', dependencies: ['oci-config', 'oci-middleware'] })

@@ -22,6 +22,9 @@ export default async function blobRoutes (fastify: RouteScope): Promise<void> {
     async handler ({ params, headers, oci: { repository } }, reply) {
       const digest = parseDigest(params.reference)
       const descriptor = await repository.blobs.stat(digest)
+      const redirect = repository.blobs.redirectUrl(descriptor, 'GET')
+      const elsewhere = redirect === null ? null : await redirect
+      if (elsewhere !== null) return sendElsewhere(reply, elsewhere)
       describe(reply, digest)
       if (matchesEtag(headers['if-none-match'], digest)) return reply.code(304).send()
       const range = decideRange(ifRange(headers['if-range'], digest) ? headers.range : undefined, descriptor.size)
@@ -40,10 +43,13 @@ export default async function blobRoutes (fastify: RouteScope): Promise<void> {
     schema: getBlob,
     async handler ({ params, headers, oci: { repository } }, reply) {
       const digest = parseDigest(params.reference)
-      const { size } = await repository.blobs.stat(digest)
+      const descriptor = await repository.blobs.stat(digest)
+      const redirect = repository.blobs.redirectUrl(descriptor, 'HEAD')
+      const elsewhere = redirect === null ? null : await redirect
+      if (elsewhere !== null) return sendElsewhere(reply, elsewhere)
       describe(reply, digest)
       if (matchesEtag(headers['if-none-match'], digest)) return reply.code(304).send()
-      return reply.headers({ ...OCTETS, 'content-length': size }).send()
+      return reply.headers({ ...OCTETS, 'content-length': descriptor.size }).send()
     }
   })
 
@@ -56,6 +62,11 @@ export default async function blobRoutes (fastify: RouteScope): Promise<void> {
       return reply.code(202).send()
     }
   })
+}
+
+/** the storage itself serves the blob, conditions and ranges included; as in docker's registry nothing is said of it here. */
+function sendElsewhere (reply: FastifyReply, url: string): FastifyReply {
+  return reply.code(307).headers({ ...OCTETS, location: url }).send()
 }
 
 async function sendParts (reply: FastifyReply, ranges: readonly ByteRange[], size: number, open: (range: ByteRange) => Promise<Readable>): Promise<FastifyReply> {

@@ -4,6 +4,7 @@ import baseRoutes from './base.js'
 import blobRoutes from './blobs.js'
 import catalogRoutes from './catalog.js'
 import eventRoutes from './events.js'
+import explainRoutes from './explain.js'
 import extensionRoutes from './extensions.js'
 import manifestRoutes from './manifests.js'
 import referrersRoutes from './referrers.js'
@@ -24,6 +25,7 @@ export default async function routes (fastify: FastifyInstance): Promise<void> {
   await fastify.register(uploadSessionRoutes, { locations })
   await fastify.register(tagRoutes, { locations })
   await fastify.register(referrersRoutes, { locations })
+  await fastify.register(explainRoutes)
   await fastify.register(extensionRoutes, { locations })
   await fastify.register(eventRoutes)
   await fastify.register(unsupportedRoutes)

@@ -4,6 +4,7 @@ import { OciError } from '../services/errors/oci-error.js'
 import { IMMUTABLE } from '../services/http/caching.js'
 import { matchesEtag } from '../services/http/range.js'
 import { readLimited } from '../services/http/read-limited.js'
+import { warningHeaders } from '../services/http/warning.js'
 import { isTag, parseReference, parseTag } from '../services/reference/reference.js'
 import type { Reference, Tag } from '../services/reference/reference.js'
 import { MAX_MANIFEST_BYTES } from '../services/registry/manifest-contents.js'
@@ -37,7 +38,7 @@ export default async function manifestRoutes (fastify: RouteScope, { locations }
       const { descriptor, subject, warnings } = await repository.manifests.put(bytes, { mediaType: mediaTypeOf(request), reference, tags })
       if (subject !== undefined) reply.header('oci-subject', subject)
       if (tags.length > 0) reply.header('oci-tag', tags.join(', '))
-      if (warnings.length > 0) reply.header('warning', warnings.map(text => `299 - "${text}"`))
+      if (warnings.length > 0) reply.header('warning', warningHeaders(warnings))
       return reply
         .code(201)
         .header('location', locations.manifest(request, repository.name, descriptor.digest))

@@ -80,15 +80,22 @@ export default async function uploadSessionRoutes (fastify: RouteScope, { locati
   /** Appends the body where it says it belongs: a gap or an overlap is refused and nothing of it is kept (R-089, R-107). */
   async function append (request: SessionRequest, reply: FastifyReply, session: UploadSession): Promise<void> {
     const header = request.headers['content-range']
-    if (header === undefined) return await session.append(bodyOf(request, reply))
+    if (header === undefined) return await appendAll(request, reply, session)
     const { start, end } = parseContentRange(header)
     if (start !== session.offset) {
       throw replies.rangeInvalid(request, session, `the chunk begins at ${start}, the upload is at ${session.offset}`)
     }
     const length = end - start + 1
     if ((declaredLength(request) ?? length) !== length) throw new OciError('SIZE_INVALID')
-    await session.append(bodyOf(request, reply), { length })
+    await appendAll(request, reply, session, length)
   }
+}
+
+/** A policy may refuse the body by its length, before the client is asked for it. */
+async function appendAll (request: SessionRequest, reply: FastifyReply, session: UploadSession, length?: number): Promise<void> {
+  const judged = session.expect(length ?? declaredLength(request))
+  if (judged !== undefined) await judged
+  await session.append(bodyOf(request, reply), length === undefined ? {} : { length })
 }
 
 function locationOf ({ params }: Pick<SessionRequest, 'params'>): UploadLocation {

@@ -5,7 +5,7 @@ import { parseMount } from '../services/http/mount.js'
 import type { MountRequest } from '../services/http/mount.js'
 import { algorithmOf, parseAlgorithm, parseDigest } from '../services/reference/reference.js'
 import type { Digest } from '../services/reference/reference.js'
-import { bodyOf, closeSignal, hasBody } from './request.js'
+import { bodyOf, closeSignal, declaredLength, hasBody } from './request.js'
 import { resource } from './resource.js'
 import { UploadReplies } from './upload-replies.js'
 import type { UploadRequest } from './upload-replies.js'
@@ -41,8 +41,10 @@ export default async function uploadRoutes (fastify: RouteScope, { locations }: 
   /** end-4b: one request, and no trace of it if the bytes are not what they should be. */
   async function pushAtOnce (request: UploadRequest & Pick<FastifyRequest, 'body' | 'raw'>, reply: FastifyReply, digest: Digest): Promise<FastifyReply> {
     const { blobs } = request.oci.repository
-    await using session = await blobs.startUpload({ sha512: algorithmOf(digest) === 'sha512', signal: closeSignal(reply) })
+    await using session = await blobs.startUpload({ digest, sha512: algorithmOf(digest) === 'sha512', signal: closeSignal(reply) })
     try {
+      const judged = session.expect(declaredLength(request))
+      if (judged !== undefined) await judged
       await session.append(bodyOf(request, reply))
     } catch (error) {
       await session.discard()

@@ -8,6 +8,7 @@ export const getBlob = {
   response: answers({
     200: body('The blob.', ['application/octet-stream'], ['Docker-Content-Digest', 'ETag']),
     206: body('The parts that were asked for.', ['application/octet-stream', 'multipart/byteranges'], ['Docker-Content-Digest', 'ETag', 'Content-Range']),
+    307: empty('The storage serves it.', ['Location']),
     304: empty('The client has it.', ['Docker-Content-Digest', 'ETag']),
     ...errors(400, 404, 416)
   })

@@ -21,35 +21,3 @@ export const accessSchema = {
     token: tokenSchema
   }
 } as const
-
-const middleware = {
-  type: 'array',
-  default: [],
-  items: {
-    type: 'object',
-    additionalProperties: false,
-    required: ['name'],
-    properties: { name: { type: 'string' }, disabled: { type: 'boolean', default: false }, options: { type: 'object', additionalProperties: true } }
-  }
-} as const
-
-export const middlewareSchema = {
-  type: 'object',
-  additionalProperties: false,
-  default: {},
-  properties: { registry: middleware, repository: middleware, storage: middleware }
-} as const
-
-export const policySchema = {
-  type: 'object',
-  additionalProperties: false,
-  default: {},
-  properties: {
-    repository: {
-      type: 'object',
-      additionalProperties: false,
-      default: {},
-      properties: { classes: { type: 'array', items: { type: 'string' }, default: [], description: 'Classes of artifacts that may be pushed: image, plugin.' } }
-    }
-  }
-} as const

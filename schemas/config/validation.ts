@@ -1,4 +1,4 @@
-const patterns = { type: 'array', items: { type: 'string' }, default: [] } as const
+const patterns = (description: string) => ({ type: 'array', items: { type: 'string' }, default: [], description } as const)
 
 export const validationSchema = {
   type: 'object',
@@ -16,7 +16,10 @@ export const validationSchema = {
           type: 'object',
           additionalProperties: false,
           default: {},
-          properties: { allow: patterns, deny: patterns }
+          properties: {
+            allow: patterns('Regular expressions (RE2) of URLs that layers may have; empty allows all that deny does not match.'),
+            deny: patterns('Regular expressions of URLs that layers may not have. Without any rule every URL is accepted.')
+          }
         },
         indexes: {
           type: 'object',

@@ -16,6 +16,8 @@ export interface AccessRecord {
 /** Who is let in. `user` reaches logs, audit lines and events. */
 export interface Grant {
   readonly user?: string
+  /** Classes of artifacts the caller may push, where a token is for certain ones: `image`, `plugin`. */
+  readonly classes?: readonly string[]
   readonly groups?: readonly string[]
   /** What the caller may see of the registry, where that is not all of it: the catalog lists nothing else. */
   readonly visible?: Visibility
@@ -89,3 +91,6 @@ export function repositoryAccess ({ method, resource, name, from }: RepositoryRe
 }
 
 export const CATALOG_ACCESS: readonly AccessRecord[] = [{ type: 'registry', name: 'catalog', action: '*' }]
+
+/** What is for those who run the registry: a token's scope `registry:admin:*`. */
+export const ADMIN_ACCESS: readonly AccessRecord[] = [{ type: 'registry', name: 'admin', action: '*' }]

@@ -23,6 +23,8 @@ const GLOB = { dot: true, nonegate: true, noextglob: true, strictSlashes: true }
 interface CompiledRule {
   readonly isFor: (identity: Identity | undefined) => boolean
   readonly actions: ReadonlySet<Action>
+  /** All actions on all repositories: who may do that runs the registry. */
+  readonly isEverything: boolean
   readonly patterns: ReadonlyArray<{ readonly matches: (name: string) => boolean, readonly mayContain: (path: string) => boolean }>
 }
 
@@ -34,15 +36,17 @@ export class AccessPolicy {
     this.#rules = rules.map(({ repositories, actions, ...who }) => ({
       isFor: identity => concerns(who, identity),
       actions: new Set(actions),
+      isEverything: repositories.includes('**') && actions.includes('*'),
       patterns: repositories.map(pattern => ({ matches: picomatch(pattern, GLOB), mayContain: prefixMatcher(pattern) }))
     }))
   }
 
   /**
    * Whether somebody, undefined for a stranger, may do what the record says. The catalog is for all who may pull
-   * something; what it lists is for {@link visibleTo} to say.
+   * something; what it lists is for {@link visibleTo} to say. To run the registry takes a rule that allows `*` on `**`.
    */
   allows (identity: Identity | undefined, { type, name, action }: AccessRecord): boolean {
+    if (type === 'registry' && name === 'admin') return identity !== undefined && this.#rules.some(rule => rule.isEverything && rule.isFor(identity))
     if (type === 'registry') return name === 'catalog' && this.#rulesFor(identity, 'pull').length > 0
     if (!isRepositoryName(name)) return false
     return action === '*'

@@ -26,7 +26,7 @@ function nobody ({ users = [], groups = [], authenticated = false, anonymous = f
 }
 
 /** Characters that names and globs have, in components, with brackets that are closed. */
-function isPattern (pattern: string): boolean {
+export function isPattern (pattern: string): boolean {
   const isClosed = pattern.replaceAll(/\{[^{}[\]]*\}|\[[^{}[\]]+\]/g, 'x')
   return /^[a-z0-9._\-*?,]+(?:\/[a-z0-9._\-*?,]+)*$/.test(isClosed) && /^[a-z0-9._\-*?,/{}[\]]+$/.test(pattern)
 }

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
 import { configSchema } from '../../schemas/config/index.js'
 import type { RegistryConfig } from '../../schemas/config/index.js'
 import { ConfigError } from '../errors/config-error.js'
@@ -35,6 +36,8 @@ export interface LoadedConfig {
   readonly warnings: readonly string[]
   /** Where values were written, by path; what is not here is a default. */
   readonly origins: ReadonlyMap<string, Origin>
+  /** Directory of the file; the working directory where there is none. */
+  readonly directory: string
 }
 
 /**
@@ -52,7 +55,7 @@ export async function loadConfig ({ file, environment, settings = [], strict = f
   problems.push(...refused)
   if (strict) problems.push(...unknown)
   const config = parseOrCollect(value, problems, unknown)
-  return { config, warnings: [...warnings, ...unknown], origins }
+  return { config, warnings: [...warnings, ...unknown], origins, directory: resolve(path === undefined ? '.' : dirname(path)) }
 }
 
 /** All at once: what had no value of its type, what is wrong with the rest, and keys that may be misspelt. */

@@ -4,12 +4,14 @@ import type { ErrorObject } from 'ajv'
 import { configSchema } from '../../schemas/config/index.js'
 import type { RegistryConfig } from '../../schemas/config/index.js'
 import { ConfigError } from '../errors/config-error.js'
+import { layerUrlProblems } from '../registry/layer-urls.js'
 import { authProblems } from './auth-problems.js'
 import { isBytes } from './bytes.js'
 import { notificationProblems } from '../notifications/settings.js'
 import { redisProblems } from '../redis/options.js'
 import { isDuration } from './duration.js'
 import { maintenanceProblems } from './maintenance.js'
+import { policyProblems } from './policy-problems.js'
 import { formatPath, isSecret } from './schema-node.js'
 import type { SchemaNode } from './schema-node.js'
 import { childSchema } from './schema-node.js'
@@ -34,7 +36,7 @@ export function parseConfig (input: unknown): RegistryConfig {
     const errors = (validate.errors ?? []).filter(({ instancePath }) => !keys.some(key => instancePath.startsWith(`/storage/maintenance/${key}`)))
     throw new ConfigError([...new Set([...errors.map(explain), ...lines, ...driverProblems(config)])])
   }
-  const problems = [...lines, ...driverProblems(config), ...hostProblems(config), ...workerProblems(config), ...authProblems(config), ...notificationProblems(config), ...redisProblems(config.redis), ...unsupported(config)]
+  const problems = [...lines, ...driverProblems(config), ...hostProblems(config), ...workerProblems(config), ...authProblems(config), ...notificationProblems(config), ...redisProblems(config.redis), ...policyProblems(config), ...layerUrlProblems(config.validation.manifests.urls), ...unsupported(config)]
   if (problems.length > 0) throw new ConfigError(problems)
   return config
 }

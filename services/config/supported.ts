@@ -7,18 +7,14 @@ import { redisWarnings } from '../redis/options.js'
  * data lies, who is told. One line each.
  */
 export function unsupported (config: RegistryConfig): string[] {
-  const { storage, middleware, proxy, policy, validation } = config
+  const { storage, middleware, proxy } = config
   const wanted: Record<string, boolean> = {
     'storage.s3': storage.s3 !== undefined,
     'storage.s3aws': storage.s3aws !== undefined,
     'storage.azure': storage.azure !== undefined,
     'storage.gcs': storage.gcs !== undefined,
-    'middleware.registry': middleware.registry.some(({ disabled }) => !disabled),
-    'middleware.repository': middleware.repository.some(({ disabled }) => !disabled),
-    'middleware.storage': middleware.storage.some(({ disabled }) => !disabled),
-    'proxy.remoteurl': proxy.remoteurl !== undefined && proxy.remoteurl !== '',
-    'policy.repository.classes': policy.repository.classes.length > 0,
-    'validation.manifests.urls': validation.manifests.urls.allow.length + validation.manifests.urls.deny.length > 0
+    'middleware.storage (cloudfront)': middleware.storage.some(({ name, disabled }) => name === 'cloudfront' && !disabled),
+    'proxy.remoteurl': proxy.remoteurl !== undefined && proxy.remoteurl !== ''
   }
   return lines(wanted, 'is not supported yet')
 }

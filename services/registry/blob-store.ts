@@ -10,6 +10,13 @@ import type { BlobStatter, Descriptor, Eventually } from './types.js'
 
 export const BLOB_MEDIA_TYPE = 'application/octet-stream'
 
+export interface GlobalBlobStoreOptions {
+  /** Remembers nothing unless told otherwise. */
+  readonly descriptors?: Descriptors
+  /** False: clients are never sent to the storage itself. */
+  readonly redirect?: boolean
+}
+
 /**
  * All content of the registry, each piece once, under its canonical digest. Knows nothing of repositories: what may be
  * seen through which repository is the business of {@link LinkedBlobStore}. Content that a garbage collection put aside
@@ -17,12 +24,14 @@ export const BLOB_MEDIA_TYPE = 'application/octet-stream'
  */
 export class GlobalBlobStore implements BlobStatter {
   readonly #driver: StorageDriver
+  readonly #redirects: boolean
   readonly #quarantine: Quarantine
   readonly #entries: ScopedDescriptors
   readonly #load = async (digest: Digest): Promise<Descriptor | undefined> => await this.verify(digest)
 
-  constructor (driver: StorageDriver, descriptors = new Descriptors()) {
+  constructor (driver: StorageDriver, { descriptors = new Descriptors(), redirect = true }: GlobalBlobStoreOptions = {}) {
     this.#driver = driver
+    this.#redirects = redirect && driver.redirects !== false
     this.#quarantine = new Quarantine(driver)
     this.#entries = descriptors.of()
   }
@@ -48,6 +57,11 @@ export class GlobalBlobStore implements BlobStatter {
   /** Undefined when the content is not here. */
   async open (digest: Digest, range?: ByteRange): Promise<Readable | undefined> {
     return await this.#orPutBack(digest, async () => await orIfMissing(this.#driver.createReadStream(blobPath(digest), range), undefined))
+  }
+
+  /** A URL that serves the content in our place; null, at once where storage never has one. */
+  redirectUrl (digest: Digest, method: 'GET' | 'HEAD'): Promise<string | null> | null {
+    return this.#redirects ? this.#driver.redirectUrl(blobPath(digest), method) : null
   }
 
   /** Undefined when the content is not here. */

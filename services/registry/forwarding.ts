@@ -2,9 +2,30 @@ import type { Readable } from 'node:stream'
 import type { Digest, Reference, RepositoryName, Tag } from '../reference/reference.js'
 import type { ByteRange } from '../storage/driver.js'
 import type { UploadSession } from '../uploads/session.js'
-import type { BlobStore, Descriptor, Eventually, ManifestPut, ManifestPutResult, ManifestStore, StoredManifest } from './types.js'
+import type { BlobStore, Descriptor, Eventually, ManifestPut, ManifestPutResult, ManifestStore, MountOptions, Namespace, Page, PageRequest, Repository, Review, StartUploadOptions, StoredManifest, TagStore, Visibility } from './types.js'
 
-/** Passes everything on to another blob store: what a decorator extends, to change only what it is about. */
+/** Passes everything on to another namespace: what a decorator extends, to change only what it is about. */
+export class ForwardingNamespace implements Namespace {
+  protected readonly inner: Namespace
+
+  constructor (inner: Namespace) {
+    this.inner = inner
+  }
+
+  repository (name: RepositoryName): Repository {
+    return this.inner.repository(name)
+  }
+
+  repositories (page: PageRequest, visible?: Visibility): Promise<Page<RepositoryName>> {
+    return this.inner.repositories(page, visible)
+  }
+
+  forget (digest: Digest): Promise<void> {
+    return this.inner.forget(digest)
+  }
+}
+
+/** Passes everything on to another blob store. */
 export class ForwardingBlobStore implements BlobStore {
   protected readonly inner: BlobStore
 
@@ -20,8 +41,12 @@ export class ForwardingBlobStore implements BlobStore {
     return this.inner.open(descriptor, range)
   }
 
-  mount (digest: Digest, from: RepositoryName): Promise<Descriptor | null> {
-    return this.inner.mount(digest, from)
+  redirectUrl (descriptor: Descriptor, method: 'GET' | 'HEAD'): Promise<string | null> | null {
+    return this.inner.redirectUrl(descriptor, method)
+  }
+
+  mount (digest: Digest, from: RepositoryName, options?: MountOptions): Promise<Descriptor | null> {
+    return this.inner.mount(digest, from, options)
   }
 
   holders (digest: Digest): readonly RepositoryName[] {
@@ -32,7 +57,7 @@ export class ForwardingBlobStore implements BlobStore {
     return this.inner.delete(digest)
   }
 
-  startUpload (options?: { readonly sha512?: boolean, readonly signal?: AbortSignal }): Promise<UploadSession> {
+  startUpload (options?: StartUploadOptions): Promise<UploadSession> {
     return this.inner.startUpload(options)
   }
 
@@ -48,8 +73,8 @@ export class ForwardingBlobStore implements BlobStore {
     return this.inner.cancelUpload(id, signal)
   }
 
-  commitUpload (session: UploadSession, digest: Digest): Promise<Descriptor> {
-    return this.inner.commitUpload(session, digest)
+  commitUpload (session: UploadSession, digest: Digest, review?: Review<Descriptor>): Promise<Descriptor> {
+    return this.inner.commitUpload(session, digest, review)
   }
 }
 
@@ -71,5 +96,34 @@ export class ForwardingManifestStore implements ManifestStore {
 
   delete (reference: Reference): Promise<readonly Tag[]> {
     return this.inner.delete(reference)
+  }
+}
+
+/** Passes everything on to another tag store. */
+export class ForwardingTagStore implements TagStore {
+  protected readonly inner: TagStore
+
+  constructor (inner: TagStore) {
+    this.inner = inner
+  }
+
+  get (tag: Tag): Promise<Digest | undefined> {
+    return this.inner.get(tag)
+  }
+
+  set (tag: Tag, digest: Digest): Promise<void> {
+    return this.inner.set(tag, digest)
+  }
+
+  delete (tag: Tag): Promise<boolean> {
+    return this.inner.delete(tag)
+  }
+
+  list (page: PageRequest): Promise<Page<Tag>> {
+    return this.inner.list(page)
+  }
+
+  pointingAt (digests: ReadonlySet<Digest>): Promise<Tag[]> {
+    return this.inner.pointingAt(digests)
   }
 }

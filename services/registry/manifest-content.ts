@@ -8,7 +8,14 @@ import { OciError } from '../errors/oci-error.js'
 import { isDigest } from '../reference/reference.js'
 import type { Digest } from '../reference/reference.js'
 
-export interface ManifestReference { readonly digest: Digest, readonly size: number }
+export interface ManifestReference { readonly mediaType: string, readonly digest: Digest, readonly size: number }
+
+export interface ManifestLayer extends ManifestReference {
+  /** Where it may be found besides, or instead of, here. */
+  readonly urls: readonly string[]
+  /** By its type kept elsewhere, and it says where: it need not be here (R-166). */
+  readonly isExternal: boolean
+}
 
 export interface ManifestChild extends ManifestReference {
   readonly platform: { readonly architecture?: string, readonly os?: string } | undefined
@@ -23,8 +30,8 @@ export interface ManifestContent {
   readonly blobs: readonly ManifestReference[]
   /** Entries of an index: each a manifest, or a blob, of the repository (R-168). */
   readonly children: readonly ManifestChild[]
-  /** How many layers are by their type kept elsewhere, and say where (R-166). */
-  readonly external: number
+  readonly config: ManifestReference | undefined
+  readonly layers: readonly ManifestLayer[]
   readonly subject: Digest | undefined
   /** The manifest's own artifactType, or the config's media type (R-220). */
   readonly artifactType: string | undefined
@@ -67,21 +74,23 @@ export function inferMediaType (bytes: Uint8Array): { readonly mediaType: string
 function imageContent (manifest: ImageManifest, mediaType: ManifestMediaType): ManifestContent {
   const { config, layers } = manifest
   const artifactType = manifest.artifactType === undefined || manifest.artifactType === '' ? config.mediaType : manifest.artifactType
-  const references = layers.map((layer, i) => ({ ...referenceAt(layer, `/layers/${i}`), isExternal: isExternal(layer) }))
+  const configReference = referenceAt(config, '/config')
+  const references = layers.map((layer, i) => ({ ...referenceAt(layer, `/layers/${i}`), urls: layer.urls ?? [], isExternal: isExternal(layer) }))
   return {
     ...commonContent(manifest),
     mediaType,
     artifactType,
-    blobs: [referenceAt(config, '/config'), ...references.filter(({ isExternal }) => !isExternal)],
-    children: [],
-    external: references.filter(({ isExternal }) => isExternal).length
+    config: configReference,
+    layers: references,
+    blobs: [configReference, ...references.filter(({ isExternal }) => !isExternal)],
+    children: []
   }
 }
 
 function indexContent (index: Index, mediaType: ManifestMediaType): ManifestContent {
   const artifactType = index.artifactType === '' ? undefined : index.artifactType
   const children = index.manifests.map((child, i) => ({ ...referenceAt(child, `/manifests/${i}`), platform: child.platform }))
-  return { ...commonContent(index), mediaType, artifactType, blobs: [], children, external: 0 }
+  return { ...commonContent(index), mediaType, artifactType, config: undefined, layers: [], blobs: [], children }
 }
 
 function commonContent ({ mediaType, subject, annotations }: ImageManifest | Index): Pick<ManifestContent, 'declaresMediaType' | 'subject' | 'annotations'> {
@@ -104,9 +113,9 @@ function isExternal ({ mediaType, urls = [] }: ContentDescriptor): boolean {
   return EXTERNAL_LAYER.test(mediaType) && urls.length > 0
 }
 
-function referenceAt ({ digest, size }: ContentDescriptor, at: string): ManifestReference {
+function referenceAt ({ mediaType, digest, size }: ContentDescriptor, at: string): ManifestReference {
   if (!isDigest(digest)) throw invalid(`${at}/digest is not a sha256 or sha512 digest: ${digest.slice(0, 160)}`)
-  return { digest, size }
+  return { mediaType, digest, size }
 }
 
 function decideMediaType (json: unknown, declared: string | undefined): ManifestMediaType {

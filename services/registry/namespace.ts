@@ -25,6 +25,8 @@ export interface NamespaceParts {
   readonly descriptors?: Descriptors
   /** What of a manifest's references must be there; everything unless told otherwise. */
   readonly validation?: ReferenceValidation
+  /** False: clients are never sent to the storage itself. Default true. */
+  readonly redirect?: boolean
 }
 
 /** All repositories on one storage driver. */
@@ -38,12 +40,12 @@ export class StorageNamespace implements Namespace {
   readonly #withdrawn: WithdrawnManifests
   readonly #holders = new BlobHolders()
 
-  constructor ({ driver, uploads, descriptors = new Descriptors(), validation = STRICT }: NamespaceParts) {
+  constructor ({ driver, uploads, descriptors = new Descriptors(), validation = STRICT, redirect = true }: NamespaceParts) {
     this.#validation = validation
     this.#driver = driver
     this.#uploads = uploads
     this.#descriptors = descriptors
-    this.#content = new GlobalBlobStore(driver, descriptors)
+    this.#content = new GlobalBlobStore(driver, { descriptors, redirect })
     this.#manifests = new ManifestContents(this.#content)
     this.#withdrawn = new WithdrawnManifests(driver)
   }

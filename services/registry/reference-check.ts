@@ -1,6 +1,7 @@
 import { OciError, OciErrors } from '../errors/oci-error.js'
 import type { Digest } from '../reference/reference.js'
 import { concurrently } from './concurrently.js'
+import type { LayerUrls } from './layer-urls.js'
 import type { ManifestChild, ManifestContent } from './manifest-content.js'
 import type { BlobStatter } from './types.js'
 
@@ -10,6 +11,8 @@ export interface ReferenceValidation {
   readonly disabled: boolean
   /** Children of an index: all, none, or those for the platforms of the list. */
   readonly platforms: 'all' | 'none' | 'list'
+  /** Where layers may say that they can be found; anywhere unless given. */
+  readonly urls?: LayerUrls | undefined
   readonly platformlist: ReadonlyArray<{ readonly architecture: string, readonly os: string }>
 }
 
@@ -33,12 +36,15 @@ export class ReferenceCheck {
    * Returns what is odd but accepted. With `all` also what need not be there is looked for, so that what a garbage
    * collection put aside is put back.
    *
+   * @throws {OciError} MANIFEST_INVALID for a layer with a URL that is not allowed
    * @throws {OciErrors} one MANIFEST_BLOB_UNKNOWN for every missing reference, not only the first (R-169)
    */
   async check (content: ManifestContent, { all = false } = {}): Promise<string[]> {
-    const { external, declaresMediaType } = content
+    const { layers, declaresMediaType } = content
+    const external = layers.filter(({ isExternal }) => isExternal).length
     const warnings = external > 0 ? [`${external} non-distributable layers are not kept here`] : []
     if (!declaresMediaType) warnings.push('the manifest does not state its mediaType')
+    if (!this.#parts.validation.disabled) this.#parts.validation.urls?.check(layers)
     const { missing, wrong: [wrong] } = await this.look(content, { all })
     const [first, ...rest] = missing.map(digest => new OciError('MANIFEST_BLOB_UNKNOWN', { detail: digest }))
     if (first !== undefined) throw new OciErrors([first, ...rest])

@@ -8,7 +8,7 @@ import type { BlobHolders } from './blob-holders.js'
 import { BLOB_MEDIA_TYPE } from './blob-store.js'
 import type { GlobalBlobStore } from './blob-store.js'
 import type { LinkedBlobStore } from './linked-blob-store.js'
-import type { BlobStore, Descriptor, Eventually } from './types.js'
+import type { BlobStore, Descriptor, Eventually, MountOptions, Review, StartUploadOptions } from './types.js'
 
 export interface RepositoryBlobsParts {
   readonly name: RepositoryName
@@ -41,11 +41,16 @@ export class RepositoryBlobs implements BlobStore {
     throw unknown(descriptor.digest)
   }
 
-  async mount (digest: Digest, from: RepositoryName): Promise<Descriptor | null> {
+  redirectUrl ({ digest }: Descriptor, method: 'GET' | 'HEAD'): Promise<string | null> | null {
+    return this.#parts.content.redirectUrl(digest, method)
+  }
+
+  async mount (digest: Digest, from: RepositoryName, { review }: MountOptions = {}): Promise<Descriptor | null> {
     const { name, links, linksOf, holders } = this.#parts
     // The client will not send what it is told is here.
     const descriptor = await linksOf(from).verify(digest)
     if (descriptor === undefined) return null
+    if (review !== undefined) await review(descriptor)
     await links.remember(digest, descriptor.digest, async () => {
       await links.link(digest, descriptor.digest)
       return descriptor
@@ -65,7 +70,7 @@ export class RepositoryBlobs implements BlobStore {
     if (descriptor === undefined || unlinked === undefined) throw unknown(digest)
   }
 
-  async startUpload (options: { readonly sha512?: boolean, readonly signal?: AbortSignal } = {}): Promise<UploadSession> {
+  async startUpload (options: StartUploadOptions = {}): Promise<UploadSession> {
     return await this.#parts.uploads.start(this.#parts.name, options)
   }
 
@@ -81,9 +86,11 @@ export class RepositoryBlobs implements BlobStore {
     await this.#parts.uploads.cancel(this.#parts.name, id, signal)
   }
 
-  async commitUpload (session: UploadSession, digest: Digest): Promise<Descriptor> {
+  async commitUpload (session: UploadSession, digest: Digest, review?: Review<Descriptor>): Promise<Descriptor> {
     const { name, content, links, holders } = this.#parts
     const { canonical, size, path } = await session.verify(digest)
+    const descriptor = { mediaType: BLOB_MEDIA_TYPE, digest: canonical, size }
+    if (review !== undefined) await reviewed(session, descriptor, review)
     // The link comes first: without content it shows nothing, and the move is then the one step that publishes.
     // If either fails the session still holds every acknowledged byte, and the client may repeat its PUT.
     const publish = async (): Promise<Descriptor> => {
@@ -91,13 +98,23 @@ export class RepositoryBlobs implements BlobStore {
       await links.link(digest, canonical)
       // What was there may have been put aside by a collection since; the bytes are here anyway.
       if (!isHere || !await content.holds(canonical, size)) await content.adopt(path, canonical, size)
-      return { mediaType: BLOB_MEDIA_TYPE, digest: canonical, size }
+      return descriptor
     }
-    const descriptor = await links.remember(digest, canonical, async () => await content.remember(canonical, publish))
+    await links.remember(digest, canonical, async () => await content.remember(canonical, publish))
     holders.note(digest, name)
     // The blob is there. Leftovers of its session are for the purge, not a reason to tell the client otherwise.
     await session.discard().catch(() => {})
     return descriptor
+  }
+}
+
+/** What was refused is nothing that a client could go on with, and must not fill the disk. */
+async function reviewed (session: UploadSession, descriptor: Descriptor, review: Review<Descriptor>): Promise<void> {
+  try {
+    await review(descriptor)
+  } catch (error) {
+    await session.discard().catch(() => {})
+    throw error
   }
 }
 

@@ -52,17 +52,18 @@ export class RepositoryManifests implements ManifestStore {
     return { descriptor: { mediaType, digest, size: content.bytes.length }, bytes: content.bytes }
   }
 
-  async put (bytes: Buffer, { mediaType, reference, tags = [] }: ManifestPut): Promise<ManifestPutResult> {
+  async put (bytes: Buffer, { mediaType, reference, tags = [], review }: ManifestPut): Promise<ManifestPutResult> {
     const content = parseManifest(bytes, mediaType)
     const canonical = digestOf('sha256', createHash('sha256').update(bytes).digest('hex'))
     const digest = 'digest' in reference ? verified(bytes, reference.digest, canonical) : canonical
     const warnings = await this.#references.check(content)
+    const descriptor = { mediaType: content.mediaType, digest, size: bytes.length }
+    if (review !== undefined) await review({ descriptor, canonical, content, bytes })
     await this.#store(bytes, content, digest, canonical)
     // tags come last, so that nobody ever follows one to a manifest that is not there yet.
     for (const tag of 'tag' in reference ? [reference.tag] : tags) await this.#parts.tags.set(tag, digest)
     // Withdrawn between the link and the tag, by a collection that saw it without one.
     if (!await this.#parts.publication.isLinked(canonical)) await this.#store(bytes, content, digest, canonical)
-    const descriptor = { mediaType: content.mediaType, digest, size: bytes.length }
     return { descriptor, warnings, ...(content.subject === undefined ? {} : { subject: content.subject }) }
   }
 

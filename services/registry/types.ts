@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream'
 import type { ByteRange } from '../storage/driver.js'
 import type { Digest, Reference, RepositoryName, Tag } from '../reference/reference.js'
 import type { UploadSession } from '../uploads/session.js'
+import type { ManifestContent } from './manifest-content.js'
 
 /** A handle on content. `size` is in bytes. A statter's descriptor carries the canonical digest, whatever was asked. */
 export interface Descriptor {
@@ -60,26 +61,51 @@ export interface Repository {
   readonly referrers: ReferrerStore
 }
 
+/**
+ * Looks at what has been verified, while nothing of it is stored or linked yet. What it throws is what the client hears,
+ * and nothing is. A store that is put in front of another one hands it on.
+ */
+export type Review<T> = (verified: T) => void | Promise<void>
+
+export interface StartUploadOptions {
+  readonly sha512?: boolean
+  /** What the client means to push, where it has said so. */
+  readonly digest?: Digest
+  readonly signal?: AbortSignal
+}
+
+export interface MountOptions {
+  /** Sees the descriptor of the blob in its source, before it is linked. */
+  readonly review?: Review<Descriptor>
+}
+
 export interface BlobStore {
   /** @throws {OciError} BLOB_UNKNOWN when the digest is not linked in this repository (R-040, R-052). */
   stat (digest: Digest): Eventually<Descriptor>
   /** The bytes of a descriptor that `stat` returned. @throws {OciError} BLOB_UNKNOWN */
   open (descriptor: Descriptor, range?: ByteRange): Promise<Readable>
+  /** A URL that serves the bytes in our place, or null; null at once where there never is one. */
+  redirectUrl (descriptor: Descriptor, method: 'GET' | 'HEAD'): Promise<string | null> | null
   /** Links a blob of another repository; null when it is not there: the caller starts an upload instead. */
-  mount (digest: Digest, from: RepositoryName): Promise<Descriptor | null>
+  mount (digest: Digest, from: RepositoryName, options?: MountOptions): Promise<Descriptor | null>
   /** Repositories that were seen to hold the blob lately; not all, and one may have lost it since. */
   holders (digest: Digest): readonly RepositoryName[]
   /** @throws {OciError} BLOB_UNKNOWN */
   delete (digest: Digest): Promise<void>
-  startUpload (options?: { readonly sha512?: boolean, readonly signal?: AbortSignal }): Promise<UploadSession>
+  startUpload (options?: StartUploadOptions): Promise<UploadSession>
   /** Takes the session's lock. @throws {OciError} BLOB_UPLOAD_UNKNOWN */
   resumeUpload (id: string, signal: AbortSignal): Promise<UploadSession>
   /** Bytes the session holds durably. @throws {OciError} BLOB_UPLOAD_UNKNOWN */
   uploadOffset (id: string, signal: AbortSignal): Promise<number>
   /** @throws {OciError} BLOB_UPLOAD_UNKNOWN */
   cancelUpload (id: string, signal: AbortSignal): Promise<void>
-  /** Verifies the session's bytes, makes them visible here under `digest`, and ends the session. @throws {OciError} DIGEST_INVALID */
-  commitUpload (session: UploadSession, digest: Digest): Promise<Descriptor>
+  /**
+   * Verifies the session's bytes, makes them visible here under `digest`, and ends the session; a review that throws ends
+   * it too.
+   *
+   * @throws {OciError} DIGEST_INVALID
+   */
+  commitUpload (session: UploadSession, digest: Digest, review?: Review<Descriptor>): Promise<Descriptor>
 }
 
 export interface StoredManifest { readonly descriptor: Descriptor, readonly bytes: Buffer }
@@ -90,6 +116,17 @@ export interface ManifestPut {
   readonly reference: Reference
   /** More tags to set, for a push by digest (R-174). */
   readonly tags?: readonly Tag[]
+  /** Sees the manifest when it and what it refers to have been verified. */
+  readonly review?: Review<VerifiedManifest>
+}
+
+export interface VerifiedManifest {
+  /** The digest is the one the manifest is pushed by. */
+  readonly descriptor: Descriptor
+  /** Under which its bytes will lie. */
+  readonly canonical: Digest
+  readonly content: ManifestContent
+  readonly bytes: Buffer
 }
 
 export interface ManifestPutResult {

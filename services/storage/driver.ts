@@ -50,6 +50,8 @@ export interface StorageDriver {
    * directories are only parts of names have no use for it.
    */
   prune? (path: string): Promise<boolean>
+  /** False when `redirectUrl` never gives one, so that nobody asks; left out, it is asked for every blob. */
+  readonly redirects?: boolean
   /** A URL that serves the content in our place, or null. */
   redirectUrl (path: string, method: 'GET' | 'HEAD'): Promise<string | null>
   close (): Promise<void>

@@ -33,6 +33,7 @@ const KEPT: ReadonlySet<string> = new Set(['ENOTEMPTY', 'EEXIST', 'ENOENT', 'ENO
 /** The layout of docker's registry on a local disk: `<rootdirectory>/docker/registry/v2/…`. */
 export class FilesystemDriver implements StorageDriver {
   readonly name = 'filesystem'
+  readonly redirects = false
   readonly #root: string
   readonly #fsync: boolean
 

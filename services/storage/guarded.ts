@@ -15,10 +15,12 @@ export function guarded (driver: StorageDriver): StorageDriver {
 
 class GuardedDriver implements StorageDriver {
   readonly name: string
+  readonly redirects: boolean
   readonly #driver: StorageDriver
 
   constructor (driver: StorageDriver) {
     this.name = driver.name
+    this.redirects = driver.redirects ?? true
     this.#driver = driver
   }
 

@@ -14,6 +14,7 @@ type MemoryNode = MemoryFile | MemoryDirectory
 /** Keeps everything in this process and loses it at exit: for tests and `startRegistry()`. No parameters. */
 export class MemoryDriver implements StorageDriver {
   readonly name = 'inmemory'
+  readonly redirects = false
   readonly #root: MemoryDirectory = new Map()
 
   async read (path: string, { maxBytes = Infinity }: { readonly maxBytes?: number } = {}): Promise<Buffer> {

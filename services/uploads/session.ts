@@ -22,6 +22,14 @@ export interface UploadSessionParts {
   readonly keep: (running: RunningDigests) => void
 }
 
+/** Judges what a session takes in. */
+export interface UploadMeter {
+  /** Called with what the session is about to hold in all, before it is written. What it throws refuses the upload, and ends it. */
+  admit (bytes: number): Promise<void>
+  /** Called when the request lets go of the session; `kept` unless the session is gone. */
+  end (kept: boolean): Promise<void>
+}
+
 export interface VerifiedUpload { readonly canonical: Digest, readonly size: number, readonly path: string }
 
 /**
@@ -34,6 +42,7 @@ export class UploadSession implements AsyncDisposable {
   readonly #dataPath: string
   readonly #digestsPath: string
   #running: RunningDigests | undefined
+  #meter: UploadMeter | undefined
   #open = true
   #discarded = false
 
@@ -48,6 +57,20 @@ export class UploadSession implements AsyncDisposable {
   /** Bytes the session holds: what storage says, never what a client said. */
   get offset (): number {
     return this.#parts.writer.size
+  }
+
+  /** Has every byte judged before it is written. */
+  meter (meter: UploadMeter): void {
+    this.#meter = meter
+  }
+
+  /**
+   * Has a body judged by the length it declares, before any of it is read. Nothing to wait for where nobody judges, or no
+   * length is declared.
+   */
+  expect (length: number | undefined): Promise<void> | undefined {
+    if (this.#meter === undefined || length === undefined || length === 0) return undefined
+    return this.#expect(this.#meter, length)
   }
 
   /** Hashes what comes under one more algorithm, where that is still possible: before the first byte. */
@@ -78,7 +101,7 @@ export class UploadSession implements AsyncDisposable {
       if (lease.signal.aborted) {
         throw new OciError('RANGE_INVALID', { detail: 'another request took over this upload', cause: error })
       }
-      if (!(error instanceof ClientAborted)) await this.#rollBack(start)
+      if (!this.#discarded && !(error instanceof ClientAborted)) await this.#rollBack(start)
       throw error
     }
   }
@@ -131,12 +154,24 @@ export class UploadSession implements AsyncDisposable {
       const running = this.#intactDigests()
       if (running !== undefined && !this.#discarded) this.#parts.keep(running)
     } finally {
+      await this.#meter?.end(!this.#discarded)
       this.#parts.lease.release()
+    }
+  }
+
+  async #expect (meter: UploadMeter, length: number): Promise<void> {
+    try {
+      await meter.admit(this.offset + length)
+    } catch (error) {
+      // Nothing a client could go on with, and it must not fill the disk.
+      await this.discard().catch(() => {})
+      throw error
     }
   }
 
   async #take (chunks: readonly Buffer[], start: number, length: number | undefined): Promise<void> {
     const { writer } = this.#parts
+    if (this.#meter !== undefined) await this.#expect(this.#meter, chunks.reduce((total, { length }) => total + length, 0))
     // The disk writes while this thread hashes. A failed write leaves the hash ahead of the file; #intactDigests sees it.
     const written = writer.write(chunks)
     this.#running?.update(chunks)

@@ -46,7 +46,7 @@ t.test('every route that the registry registers asks before it does anything, or
   t.ok(routes.length > 20, `${routes.length} routes`)
   const answered = new Map<string, number>()
   for (const route of routes) {
-    t.ok(route.url.startsWith('/at/v2'), `${route.url} is part of the API`)
+    t.ok(route.url.startsWith('/at/v2') || route.url === '/at/_oci/explain', `${route.url} is part of the API`)
     const { ociAccess, ociResource } = route.config ?? {}
     t.ok(ociAccess, `${String(route.method)} ${route.url} declares its access`)
     t.equal(ociAccess === 'repository', ociResource !== undefined, `${route.url} is about a repository, and asks for it`)
@@ -62,6 +62,7 @@ t.test('every route that the registry registers asks before it does anything, or
         const [first] = asked[0] ?? []
         if (ociAccess === 'repository') t.match(first, { type: 'repository', name: 'team/app' })
         else if (ociAccess === 'catalog') t.match(first, { type: 'registry', name: 'catalog' })
+        else if (ociAccess === 'admin') t.match(first, { type: 'registry', name: 'admin' })
         else t.same(asked[0], [])
       }
       t.same(driver.calls, [], `${what} touches no storage`)

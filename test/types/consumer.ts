@@ -1,7 +1,7 @@
 // A host in TypeScript, compiled by test/types.test.ts against what the package exports, with skipLibCheck off.
 import Fastify from 'fastify'
-import registry, { OciError } from 'fastify-oci-registry'
-import type { AccessController, RegistryOptions } from 'fastify-oci-registry'
+import registry, { ForwardingDriver, ForwardingManifestStore, OciError, registerMiddleware } from 'fastify-oci-registry'
+import type { AccessController, ManifestPut, ManifestPutResult, PolicyHooks, RegistryOptions } from 'fastify-oci-registry'
 import { startRegistry } from 'fastify-oci-registry/testing'
 
 // The host's own decorators may have any name and type, ours included: our augmentations do not leak.
@@ -35,3 +35,52 @@ export const error = new OciError('NO_SUCH_CODE')
 const options: RegistryOptions = { storage: { inmemory: {} }, http: { relativeurls: true } }
 await using running = await startRegistry(options)
 export const texts: string[] = [running.url, running.host, app.ociConfig]
+
+// Hooks and middleware as a host writes them: questions and answers are typed, in functions and in lists of them.
+class Measured extends ForwardingDriver {
+  override async redirectUrl (path: string, method: 'GET' | 'HEAD'): Promise<string | null> {
+    return path.startsWith('/docker/') ? await super.redirectUrl(path, method) : null
+  }
+}
+class Noted extends ForwardingManifestStore {
+  override async put (bytes: Buffer, options: ManifestPut): Promise<ManifestPutResult> {
+    const result = await super.put(bytes, options)
+    texts.push(result.descriptor.digest)
+    return result
+  }
+}
+registerMiddleware('storage', 'measured', async ({ slow }, { log, config }) => {
+  log.info({ slow }, config.http.addr)
+  return driver => new Measured(driver)
+})
+registerMiddleware('registry', 'same', () => namespace => namespace)
+// @ts-expect-error a repository middleware awaits nothing
+registerMiddleware('repository', 'late', () => async repository => repository)
+// @ts-expect-error a kind that does not exist
+registerMiddleware('blob', 'none', () => blob => blob)
+
+const hooks: PolicyHooks = {
+  beforePush: ({ stage, descriptor }) => {
+    if (stage === 'finish' && descriptor !== undefined && descriptor.size === 0) return { deny: 'empty' }
+    return { limit: async bytes => bytes > 1e9 ? { deny: 'too large', code: 'SIZE_INVALID', detail: { bytes } } : undefined }
+  },
+  beforeManifest: [
+    async ({ manifest, config, sizeOf }) => {
+      const first = manifest.layers[0]
+      if (first !== undefined && (await sizeOf(first.digest) ?? 0) > 1e9) return { warn: [first.mediaType, JSON.stringify(await config())] }
+    },
+    () => {}
+  ],
+  beforeTag: async ({ tag, change, digest, current, grant: { user } }) => change === 'set' && await current() !== digest ? { deny: `${user ?? 'nobody'} may not move ${tag}` } : undefined,
+  // @ts-expect-error only a push has a limit
+  beforePull: () => ({ limit: () => undefined }),
+  // @ts-expect-error a code that does not exist
+  beforeDelete: () => ({ deny: 'no', code: 'NO_SUCH_CODE' }),
+  afterPush: async ({ kind, tags }) => { texts.push(kind, ...tags) }
+}
+await app.register(registry, {
+  hooks,
+  baseDirectory: '/etc',
+  middleware: { storage: [{ name: 'measured', options: { slow: '1s' } }, { name: './own.js', disabled: true }] },
+  instances: { middleware: { storage: [driver => new Measured(driver)], repository: [({ manifests, ...rest }) => ({ ...rest, manifests: new Noted(manifests) })] } }
+})

@@ -120,9 +120,7 @@ t.test('what is not built yet and would be missed is refused; what nobody would 
   const refusals: Array<[object, string]> = [
     [{ storage: { s3: { bucket: 'b' } } }, 'storage.s3'],
     [{ ...MEMORY, proxy: { remoteurl: 'https://registry.example' } }, 'proxy.remoteurl'],
-    [{ ...MEMORY, middleware: { storage: [{ name: 'redirect' }] } }, 'middleware.storage'],
-    [{ ...MEMORY, policy: { repository: { classes: ['image'] } } }, 'policy.repository.classes'],
-    [{ ...MEMORY, validation: { manifests: { urls: { allow: ['.*'] } } } }, 'validation.manifests.urls']
+    [{ ...MEMORY, middleware: { storage: [{ name: 'cloudfront' }] } }, 'middleware.storage (cloudfront)']
   ]
   for (const [input, key] of refusals) t.same(lines(t, input), [`${key}: is not supported yet`])
   const off = { auth: { none: {} }, notifications: { endpoints: [{ name: 'n', url: 'http://n', disabled: true }] }, middleware: { storage: [{ name: 'redirect', disabled: true }] } }
@@ -134,6 +132,20 @@ t.test('what is not built yet and would be missed is refused; what nobody would 
     'reporting: was removed in registry 3 and has no effect',
     'storage.cache.layerinfo: is the old name of storage.cache.blobdescriptor',
     'loglevel: is the old name of log.level'
+  ])
+})
+
+t.test('sizes of policies are numbers of bytes, patterns are not empty, and regular expressions are those of RE2', async t => {
+  t.same(lines(t, { ...MEMORY, policy: { sizes: [{ layer: '5 apples' }], quotas: [{ bytes: '-1' }], immutabletags: [{ tags: [''] }] } }), [
+    'policy.immutabletags[0].tags[0]: must NOT have fewer than 1 characters, not ""',
+    'policy.sizes[0].layer: a number of bytes such as 512kB, 50MB or 1GiB is needed, not "5 apples"',
+    'policy.quotas[0].bytes: a number of bytes such as 512kB, 50MB or 1GiB is needed, not "-1"'
+  ])
+  t.same(lines(t, { ...MEMORY, policy: { quotas: [{ repositories: ['Team/*', 'team/*'], bytes: '1' }] } }), ['policy.quotas[0].repositories: "Team/*" matches no repository name'])
+  t.same(lines(t, { ...MEMORY, policy: { quotas: [{}], annotations: [{ labels: true }] } }), ['policy.annotations[0].required: is missing', 'policy.quotas[0].bytes: is missing'])
+  t.same(lines(t, { ...MEMORY, validation: { manifests: { urls: { allow: ['^https://'], deny: ['(', '(?=x)'] } } } }), [
+    'validation.manifests.urls.deny[0]: error parsing regexp: missing closing ): `(`',
+    'validation.manifests.urls.deny[1]: error parsing regexp: invalid or unsupported Perl syntax: `(?=`'
   ])
 })
 

@@ -1,0 +1,64 @@
+import type { Readable } from 'node:stream'
+import type { ByteRange, FileInfo, FileWriter, StorageDriver, WriteOptions } from './driver.js'
+
+/** Passes everything on to another driver: what a decorator extends, to change only what it is about. */
+export class ForwardingDriver implements StorageDriver {
+  readonly name: string
+  readonly redirects: boolean
+  protected readonly inner: StorageDriver
+
+  constructor (inner: StorageDriver) {
+    this.name = inner.name
+    this.redirects = inner.redirects ?? true
+    this.inner = inner
+  }
+
+  read (path: string, options?: { readonly maxBytes?: number }): Promise<Buffer> {
+    return this.inner.read(path, options)
+  }
+
+  write (path: string, content: Uint8Array, options?: WriteOptions): Promise<void> {
+    return this.inner.write(path, content, options)
+  }
+
+  createReadStream (path: string, range?: ByteRange): Promise<Readable> {
+    return this.inner.createReadStream(path, range)
+  }
+
+  openWriter (path: string, options?: { readonly append?: boolean }): Promise<FileWriter> {
+    return this.inner.openWriter(path, options)
+  }
+
+  stat (path: string): Promise<FileInfo> {
+    return this.inner.stat(path)
+  }
+
+  list (path: string): Promise<string[]> {
+    return this.inner.list(path)
+  }
+
+  move (from: string, to: string): Promise<void> {
+    return this.inner.move(from, to)
+  }
+
+  delete (path: string): Promise<void> {
+    return this.inner.delete(path)
+  }
+
+  async prune (path: string): Promise<boolean> {
+    return await this.inner.prune?.(path) ?? false
+  }
+
+  redirectUrl (path: string, method: 'GET' | 'HEAD'): Promise<string | null> {
+    return this.inner.redirectUrl(path, method)
+  }
+
+  close (): Promise<void> {
+    return this.inner.close()
+  }
+}
+
+/** A driver that is not ours to close. */
+export class KeptOpenDriver extends ForwardingDriver {
+  override async close (): Promise<void> {}
+}
