@@ -8,12 +8,17 @@ import descriptorsPlugin from './plugins/descriptors.js'
 import errorsPlugin from './plugins/errors.js'
 import garbageCollectionPlugin from './plugins/garbage-collection.js'
 import headersPlugin from './plugins/headers.js'
+import healthPlugin from './plugins/health.js'
+import type { RegistryHealth } from './plugins/health.js'
 import middlewarePlugin from './plugins/middleware.js'
+import metricsPlugin from './plugins/metrics.js'
+import metricSourcesPlugin from './plugins/metric-sources.js'
 import namespacePlugin from './plugins/namespace.js'
 import notificationsPlugin from './plugins/notifications.js'
 import redisPlugin from './plugins/redis.js'
 import policyPlugin from './plugins/policy.js'
 import repositoryPlugin from './plugins/repository.js'
+import requestMetricsPlugin from './plugins/request-metrics.js'
 import routingPlugin from './plugins/routing.js'
 import storagePlugin from './plugins/storage.js'
 import tokenServerPlugin from './plugins/token-server.js'
@@ -29,6 +34,7 @@ import type { DebugVariables } from './services/debug/variables.js'
 import type { GarbageCollection } from './services/garbage/garbage-collection.js'
 import type { UploadPurge } from './services/maintenance/upload-purge.js'
 import type { RegistryEvents } from './services/notifications/subscribers.js'
+import type { RegistryMetrics } from './services/metrics/registry-metrics.js'
 import type { RedisClient } from './services/redis/connection.js'
 import type { LoadedMiddleware } from './services/middleware/load.js'
 import type { ExplainQuestion, Explanation } from './services/policy/explain.js'
@@ -63,6 +69,10 @@ export interface RegistryHandle {
   readonly garbageCollection: Pick<GarbageCollection, 'runOnce'>
   /** Tells of pushes, pulls, mounts and deletes, as they happen in this process. */
   readonly events: RegistryEvents
+  /** Whether it is well, and ready for requests. The host decides what follows from that. */
+  readonly health: RegistryHealth
+  /** What is measured in this process, if `http.debug.prometheus.enabled` says so. */
+  readonly metrics: RegistryMetrics | undefined
 }
 
 /** The configuration, in the keys of `config.yml`. Fastify takes `prefix`, `logLevel` and `logSerializers` besides. */
@@ -90,6 +100,7 @@ async function registryPlugin (fastify: FastifyInstance, options: RegistryOption
   })
   await fastify.register(debugPlugin)
   await fastify.register(workersPlugin, { workers })
+  await fastify.register(metricsPlugin)
   await fastify.register(redisPlugin, { client: redis })
   await fastify.register(descriptorsPlugin)
   await fastify.register(middlewarePlugin, { middleware, baseDirectory })
@@ -103,22 +114,25 @@ async function registryPlugin (fastify: FastifyInstance, options: RegistryOption
   await fastify.register(policyPlugin, { hooks, hasHostedAccess: accessController !== undefined })
   await fastify.register(tokenServerPlugin)
   await fastify.register(notificationsPlugin)
+  await fastify.register(healthPlugin)
+  await fastify.register(metricSourcesPlugin)
 
   // The API proper, in a scope of its own: parsers, hooks and error handler reach nothing but its routes.
   await fastify.register(async function api (scope) {
     await scope.register(errorsPlugin)
     await scope.register(validationPlugin)
     await scope.register(routingPlugin)
+    await scope.register(requestMetricsPlugin)
     await scope.register(headersPlugin)
     await scope.register(repositoryPlugin)
     await scope.register(auditPlugin)
     await scope.register(routes)
   })
 
-  const { ociDebug: debug, ociExplainer: explainer, ociUploadPurge: uploadPurge, ociVerify: verify, ociGarbageCollection: garbageCollection } = fastify
+  const { ociDebug: debug, ociExplainer: explainer, ociUploadPurge: uploadPurge, ociVerify: verify, ociGarbageCollection: garbageCollection, ociHealth: health, ociMetrics: metrics } = fastify
   const { subscribers: events } = fastify.ociEvents
   const explain: RegistryHandle['explain'] = async question => await explainer.explain(question)
-  if (onReady !== undefined) fastify.addHook('onReady', async () => { onReady({ debug, events, explain, uploadPurge, verify, garbageCollection }) })
+  if (onReady !== undefined) fastify.addHook('onReady', async () => { onReady({ debug, events, explain, uploadPurge, verify, garbageCollection, health, metrics }) })
 }
 
 /**

@@ -1,5 +1,6 @@
 import cluster from 'node:cluster'
 import { resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { DebugServer } from './debug-server.js'
@@ -95,15 +96,15 @@ async function serveAsWorker (loaded: LoadedConfig, count: number): Promise<void
 interface StartOptions {
   readonly logger: Logger
   readonly workers: Workers
-  readonly onApp: (app: FastifyInstance, drainMs: number) => void
+  readonly onApp: (app: FastifyInstance, stopping: Stopping) => void
   /** What the log says when the port is open. */
   readonly announce: (url: string) => string
 }
 
 async function start ({ config, warnings, directory }: LoadedConfig, { logger, workers, onApp, announce }: StartOptions): Promise<void> {
-  const { addr, net, tls, debug, draintimeout } = config.http
+  const { http: { addr, net, tls, debug, draintimeout }, health: { shutdowndelay } } = config
   const address = parseAddress(addr, net)
-  const debugServer = debug?.addr === undefined ? undefined : new DebugServer({ addr: debug.addr, workers, logger })
+  const debugServer = debug === undefined ? undefined : new DebugServer({ addr: debug.addr, metricsPath: debug.prometheus.path, workers, logger })
   const secured = serverTls(tls)
   if (workers.id === 1) for (const warning of warnings) logger.warn(warning)
   let handle: RegistryHandle | undefined
@@ -117,7 +118,7 @@ async function start ({ config, warnings, directory }: LoadedConfig, { logger, w
   })
   if (debugServer !== undefined) app.addHook('onClose', async () => { await debugServer.close() })
   // Before it listens: a signal may come as soon as somebody can know that it does.
-  onApp(app, parseDuration(draintimeout))
+  onApp(app, { drainMs: parseDuration(draintimeout), delayMs: parseDuration(shutdowndelay), drain: () => { handle?.health.drain() } })
   try {
     await app.ready()
     if (handle !== undefined) await debugServer?.open(handle)
@@ -128,29 +129,36 @@ async function start ({ config, warnings, directory }: LoadedConfig, { logger, w
   }
 }
 
+interface Stopping {
+  /** How long requests may go on. */
+  readonly drainMs: number
+  /** How long the port stays open before that. */
+  readonly delayMs: number
+  /** Says to those who ask that no more requests should come. */
+  readonly drain: () => void
+}
+
 interface Stopper {
-  use (app: FastifyInstance, drainMs: number): void
+  use (app: FastifyInstance, stopping: Stopping): void
   now (reason: string): void
 }
 
 /**
- * Stops accepting, lets requests finish for the drain time, then cuts the connections; what uploads received until then
- * is made durable before the process ends.
+ * Is not ready any more, stops accepting, lets requests finish for the drain time, then cuts the connections; what
+ * uploads received until then is made durable before the process ends.
  */
 function stopper (logger: Logger): Stopper {
-  let running: { app: FastifyInstance, drainMs: number } | undefined
+  let running: { app: FastifyInstance, how: Stopping } | undefined
   let stopping = false
   return {
-    use (app, drainMs) { running = { app, drainMs } },
+    use (app, how) { running = { app, how } },
     now (reason) {
       if (stopping || running === undefined) process.exit(stopping ? 1 : 0)
       stopping = true
       logger.info(`${reason}: stopping`)
-      const { app, drainMs } = running
-      // A longer timer would overflow and fire at once.
-      const cut = setTimeout(() => { app.server.closeAllConnections() }, Math.min(drainMs, 2 ** 31 - 1))
-      app.close().then(() => {
-        clearTimeout(cut)
+      const { app, how } = running
+      how.drain()
+      closeAfter(app, how).then(() => {
         logger.info('stopped')
         logger.flush()
         process.exitCode = 0
@@ -160,6 +168,15 @@ function stopper (logger: Logger): Stopper {
       }).finally(() => { if (cluster.isWorker) process.disconnect() })
     }
   }
+}
+
+/** Leaves load balancers the time to notice before the port closes. */
+async function closeAfter (app: FastifyInstance, { delayMs, drainMs }: Stopping): Promise<void> {
+  // A longer timer would overflow and fire at once.
+  if (delayMs > 0) await sleep(Math.min(delayMs, 2 ** 31 - 1))
+  const cut = setTimeout(() => { app.server.closeAllConnections() }, Math.min(drainMs, 2 ** 31 - 1))
+  await app.close()
+  clearTimeout(cut)
 }
 
 /** The first signal stops; the second one ends at once. */

@@ -2,6 +2,7 @@ import type { Server as TlsServer } from 'node:tls'
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest, FastifyServerOptions } from 'fastify'
 import Fastify, { LogController } from 'fastify'
 import { sendError } from './plugins/errors.js'
+import type { RegistryHealth } from './plugins/health.js'
 import { registry } from './registry.js'
 import type { RegistryOptions } from './registry.js'
 import { OciError } from './services/errors/oci-error.js'
@@ -27,7 +28,7 @@ const MAX_HEADER_BYTES = 64 * 1024
  *
  * @throws {ConfigError} from `ready()` when the configuration cannot be used
  */
-export function buildServer ({ logger, tls, ...options }: ServerOptions): FastifyInstance {
+export function buildServer ({ logger, tls, onReady, ...options }: ServerOptions): FastifyInstance {
   const app: FastifyInstance = Fastify({
     ...(logger === undefined ? { logger: false } : { loggerInstance: logger }),
     ...transport(tls, options.http),
@@ -48,10 +49,40 @@ export function buildServer ({ logger, tls, ...options }: ServerOptions): Fastif
   app.setNotFoundHandler((request, reply) => sendError(noSuchPath(), request, reply))
   // Load balancers ask here whether the process lives.
   app.get('/', (_request, reply) => { reply.header('cache-control', 'no-cache').send() })
+  const probe = probes(app)
   const prefix = (options.http?.prefix ?? '/').replace(/\/$/, '')
-  app.register(registry, { ...options, prefix })
+  app.register(registry, {
+    ...options,
+    prefix,
+    onReady (handle) {
+      probe(handle.health)
+      onReady?.(handle)
+    }
+  })
   answerOptions(app, prefix, options.http?.headers ?? {})
   return app
+}
+
+/** What is asked about the server rather than of it: answered also while nothing else is. */
+const PROBES: ReadonlySet<string | undefined> = new Set(['/livez', '/readyz'])
+
+/**
+ * Whether the process lives (`/livez`) and whether requests should be sent to it (`/readyz`); and while a check of the
+ * configuration fails, 503 for every request, as docker's registry does it. Returns what takes the registry's health.
+ */
+function probes (app: FastifyInstance): (of: RegistryHealth) => void {
+  let health: RegistryHealth | undefined
+  app.addHook('onRequest', (request, _reply, done) => {
+    if (health?.isWell !== false || PROBES.has(request.routeOptions.url)) return done()
+    done(new OciError('UNAVAILABLE', { detail: 'health check failed: please see /debug/health' }))
+  })
+  app.get('/livez', (_request, reply) => { reply.header('cache-control', 'no-cache').send({ alive: true }) })
+  app.get('/readyz', async (_request, reply) => {
+    const { ready, problems } = await health?.ready() ?? { ready: false, problems: {} }
+    // Reasons are for the debug server: anybody may ask here.
+    return reply.code(ready ? 200 : 503).header('cache-control', 'no-cache').send({ ready, failing: Object.keys(problems) })
+  })
+  return of => { health = of }
 }
 
 const METHODS = ['DELETE', 'GET', 'HEAD', 'PATCH', 'POST', 'PUT'] as const

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
+import { MeasuredDriver } from '../services/metrics/measured-driver.js'
 import { createDriver } from '../services/storage/create.js'
 import type { StorageDriver } from '../services/storage/driver.js'
 import { KeptOpenDriver } from '../services/storage/forwarding-driver.js'
@@ -17,12 +18,14 @@ export interface StoragePluginOptions {
 }
 
 async function storagePlugin (fastify: FastifyInstance, { driver: given }: StoragePluginOptions): Promise<void> {
-  const { ociConfig, ociMiddleware } = fastify
+  const { ociConfig, ociMiddleware, ociMetrics } = fastify
   let driver = guarded(given === undefined ? await createDriver(ociConfig.storage) : new KeptOpenDriver(given))
   fastify.addHook('onClose', async () => { await driver.close() })
+  // What is measured is the storage itself.
+  if (ociMetrics !== undefined) driver = new MeasuredDriver(driver, ociMetrics)
   // A middleware is somebody else's code as a driver is: it is guarded as well.
   for (const decorate of ociMiddleware.storage) driver = guarded(await decorate(driver))
   fastify.decorate('ociDriver', driver)
 }
 
-export default fp(storagePlugin, { name: 'oci-storage', fastify: '5.x', dependencies: ['oci-config', 'oci-middleware'] })
+export default fp(storagePlugin, { name: 'oci-storage', fastify: '5.x', dependencies: ['oci-config', 'oci-metrics', 'oci-middleware'] })

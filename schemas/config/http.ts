@@ -52,15 +52,16 @@ export const httpSchema = {
     debug: {
       type: 'object',
       additionalProperties: false,
+      description: 'Opens a port for operators (standalone server).',
       properties: {
-        addr: { type: 'string', description: 'host:port of the debug server.' },
+        addr: { type: 'string', minLength: 1, default: '127.0.0.1:5001', description: 'host:port of the debug server, which has no access control.' },
         prometheus: {
           type: 'object',
           additionalProperties: false,
           default: {},
           properties: {
-            enabled: { type: 'boolean', default: false, description: 'Serves metrics there.' },
-            path: { type: 'string', default: '/metrics', description: 'Path of the metrics.' }
+            enabled: { type: 'boolean', default: false, description: 'Collects metrics, and serves them on the debug server.' },
+            path: { type: 'string', pattern: '^/(?!debug/)', default: '/metrics', description: 'Path of the metrics.' }
           }
         }
       }

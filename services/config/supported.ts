@@ -21,17 +21,9 @@ export function unsupported (config: RegistryConfig): string[] {
 
 /** What is asked for and has no effect, or another name by now; nothing that clients would notice. One line each. */
 export function configWarnings (config: RegistryConfig): string[] {
-  const { log, loglevel, health, http, redis, reporting, compatibility } = config
-  const without: Record<string, boolean> = {
-    'health.storagedriver': health.storagedriver.enabled,
-    'health.file': health.file.length > 0,
-    'health.http': health.http.length > 0,
-    'health.tcp': health.tcp.length > 0,
-    'http.debug.prometheus': http.debug?.prometheus.enabled === true,
-    'log.hooks': log.hooks.some(({ disabled }) => disabled !== true)
-  }
+  const { log, loglevel, redis, reporting, compatibility } = config
   return [
-    ...lines(without, 'is not supported yet and has no effect'),
+    ...lines({ 'log.hooks': log.hooks.some(({ disabled }) => disabled !== true) }, 'no mail is sent; watch the log with your log pipeline instead'),
     ...lines({ reporting: reporting !== undefined, compatibility: compatibility !== undefined }, 'was removed in registry 3 and has no effect'),
     ...cacheWarnings(config),
     ...redisWarnings(redis),

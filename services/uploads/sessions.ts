@@ -26,10 +26,16 @@ export class UploadSessions {
   readonly #driver: StorageDriver
   readonly #locks: UploadLocks
   readonly #running = new LRUCache<string, RunningDigests>({ max: MAX_RUNNING })
+  readonly #stats = { opened: 0, resumed: 0 }
 
   constructor ({ driver, locks = new LocalUploadLocks() }: UploadSessionsOptions) {
     this.#driver = driver
     this.#locks = locks
+  }
+
+  /** Sessions that began, and requests that went on with one that held bytes already; in this process, since it started. */
+  stats (): { readonly opened: number, readonly resumed: number } {
+    return { ...this.#stats }
   }
 
   /** A new, empty session. With `sha512` its bytes are hashed under both algorithms from the start (R-077). */
@@ -42,6 +48,7 @@ export class UploadSessions {
       await this.#driver.write(uploadStartedAtPath(name, id), Buffer.from(startedAt(new Date())))
       if (sha512) await writeDigests(this.#driver, uploadDigestsPath(name, id), running.current())
       const writer = await this.#driver.openWriter(uploadDataPath(name, id))
+      this.#stats.opened++
       return this.#session({ id, name, writer, lease, running })
     } catch (error) {
       lease.release()
@@ -56,7 +63,9 @@ export class UploadSessions {
     let writer: FileWriter | undefined
     try {
       writer = await this.#open(name, id)
-      return this.#session({ id, name, writer, lease, running: await this.#digests(name, id, writer.size) })
+      const running = await this.#digests(name, id, writer.size)
+      if (writer.size > 0) this.#stats.resumed++
+      return this.#session({ id, name, writer, lease, running })
     } catch (error) {
       await writer?.close().catch(() => {})
       lease.release()

@@ -83,8 +83,9 @@ t.test('names from the code of docker\'s registry are understood beside those of
   for (const name of ['EVENTCONFIG', 'EVENTS']) {
     t.equal((await load(t, { [`REGISTRY_NOTIFICATIONS_${name}_INCLUDEREFERENCES`]: 'true' })).config.notifications.events.includereferences, true)
   }
-  for (const [name, key] of [['FILECHECKERS', 'file'], ['HTTPCHECKERS', 'http'], ['TCPCHECKERS', 'tcp']] as const) {
-    t.equal((await load(t, { [`REGISTRY_HEALTH_${name}_0_INTERVAL`]: '5s' })).config.health[key][0]?.interval, '5s')
+  for (const [name, key, subject] of [['FILECHECKERS', 'file', 'FILE'], ['HTTPCHECKERS', 'http', 'URI'], ['TCPCHECKERS', 'tcp', 'ADDR']] as const) {
+    const variables = { [`REGISTRY_HEALTH_${name}_0_${subject}`]: 'http://a:1', [`REGISTRY_HEALTH_${name}_0_INTERVAL`]: '5s' }
+    t.equal((await load(t, variables)).config.health[key][0]?.interval, '5s')
   }
   t.match((await load(t, { REGISTRY_REDIS_OPTIONS_ADDRS: '[a:1]' })).config.redis, { addrs: ['a:1'] })
   t.match((await load(t, { REGISTRY_REDIS_ADDRS: '[a:1]' })).config.redis, { addrs: ['a:1'] })

@@ -126,9 +126,9 @@ t.test('what is not built yet and would be missed is refused; what nobody would 
   const off = { auth: { none: {} }, notifications: { endpoints: [{ name: 'n', url: 'http://n', disabled: true }] }, middleware: { storage: [{ name: 'redirect', disabled: true }] } }
   t.same(configWarnings(parseConfig({ ...MEMORY, ...off })), [])
   t.same(configWarnings(parseConfig({
-    storage: { inmemory: {}, cache: { layerinfo: 'redis' } }, health: { storagedriver: { enabled: true } }, http: { debug: { addr: ':5001' } }, loglevel: 'info', reporting: { bugsnag: {} }
+    storage: { inmemory: {}, cache: { layerinfo: 'redis' } }, log: { hooks: [{ type: 'mail' }] }, loglevel: 'info', reporting: { bugsnag: {} }
   })), [
-    'health.storagedriver: is not supported yet and has no effect',
+    'log.hooks: no mail is sent; watch the log with your log pipeline instead',
     'reporting: was removed in registry 3 and has no effect',
     'storage.cache.layerinfo: is the old name of storage.cache.blobdescriptor',
     'loglevel: is the old name of log.level'

@@ -1,0 +1,17 @@
+import type { FastifyInstance } from 'fastify'
+import fp from 'fastify-plugin'
+import { RegistryMetrics } from '../services/metrics/registry-metrics.js'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Undefined unless metrics are collected: who measures does nothing then. */
+    ociMetrics: RegistryMetrics | undefined
+  }
+}
+
+async function metricsPlugin (fastify: FastifyInstance): Promise<void> {
+  const { ociConfig: { http: { debug } }, ociWorkers: { id, count } } = fastify
+  fastify.decorate('ociMetrics', debug?.prometheus.enabled === true ? new RegistryMetrics({ worker: count === 1 ? undefined : id }) : undefined)
+}
+
+export default fp(metricsPlugin, { name: 'oci-metrics', fastify: '5.x', dependencies: ['oci-config', 'oci-workers'] })
