@@ -65,6 +65,6 @@ export class DebugServer {
       await server.register(metricsRoute, { path: metricsPath, read: async () => [await metrics.read(), ...await workers.broadcast(METRICS, null) as MetricValues[]] })
     }
     this.#server = server
-    await listen(server, this.#address, url => `debug server listens on ${url}`, 'http.debug.addr')
+    await listen(server, this.#address, url => `debug server listens on ${url}`, { key: 'http.debug.addr', exclusive: true })
   }
 }

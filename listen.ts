@@ -9,16 +9,23 @@ import { ConfigError } from './services/errors/config-error.js'
 /** What fails when an address cannot be had; a worker hears of `bind` from its primary process. */
 const LISTENING: ReadonlySet<string> = new Set(['listen', 'bind', 'getaddrinfo'])
 
+export interface ListenOptions {
+  /** Where the address was configured. */
+  readonly key?: string
+  /** Not to be shared with the other processes of this server. */
+  readonly exclusive?: boolean
+}
+
 /**
- * Listens, and says so in the log with what `describe` makes of the URL. `key` is where the address was configured.
+ * Listens, and says so in the log with what `describe` makes of the URL.
  *
  * @throws {ConfigError} in one line, when the port or socket is taken or the address is none of ours
  */
-export async function listen (app: FastifyInstance, address: ListenAddress, describe: (url: string) => string, key = 'http.addr'): Promise<void> {
+export async function listen (app: FastifyInstance, address: ListenAddress, describe: (url: string) => string, { key = 'http.addr', exclusive = false }: ListenOptions = {}): Promise<void> {
   try {
     if ('path' in address) await removeStaleSocket(address.path)
     const target = 'path' in address ? address : { host: await oneAddress(address.host), port: address.port }
-    await app.listen({ ...target, listenTextResolver: describe })
+    await app.listen({ ...target, exclusive, listenTextResolver: describe })
   } catch (error) {
     const { code, syscall } = error as NodeJS.ErrnoException
     if (!LISTENING.has(syscall ?? '')) throw error

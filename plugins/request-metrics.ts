@@ -28,7 +28,7 @@ async function requestMetricsPlugin (fastify: FastifyInstance): Promise<void> {
       if (isOver) return
       isOver = true
       const { statusCode: status } = reply.raw
-      metrics.finished({ handler, method: method.toLowerCase(), status, seconds: (performance.now() - began) / 1000, isAborted, ...transferred(raw, reply.raw, !isAborted) })
+      metrics.finished({ handler, method: method.toLowerCase(), status, seconds: (performance.now() - began) / 1000, isAborted, ...transferred(raw, { status, declared: reply.getHeader('content-length'), isWhole: !isAborted }) })
     }
     metrics.began(handler)
     reply.raw.once('finish', () => { finished(raw.destroyed && !raw.complete) })
