@@ -9,6 +9,7 @@ import { OciError } from './services/errors/oci-error.js'
 import { watchFiles } from './services/http/certificate-watch.js'
 import { configuredHeaders } from './services/http/configured-headers.js'
 import { createHttpServer } from './services/http/http-server.js'
+import { requestId } from './services/http/request-id.js'
 import type { ServerTls } from './services/http/tls.js'
 import { resourceOfUrl } from './services/reference/resource-path.js'
 
@@ -36,6 +37,7 @@ export function buildServer ({ logger, tls, onReady, ...options }: ServerOptions
     // While stopping, connections that are still open are served to their end.
     return503OnClosing: false,
     exposeHeadRoutes: false,
+    genReqId: ({ headers }) => requestId(headers['x-request-id']),
     logController: new OneLinePerRequest({ disableRequestLogging: options.log?.accesslog?.disabled ?? false }),
     ...trusting(options.http?.trustedproxies ?? []),
     routerOptions: { maxParamLength: 512 },
@@ -45,6 +47,10 @@ export function buildServer ({ logger, tls, onReady, ...options }: ServerOptions
 
   if (tls !== undefined) secure(app, tls)
   endConnectionsOnClose(app)
+  app.addHook('onRequest', ({ id }, reply, done) => {
+    reply.header('x-request-id', id)
+    done()
+  })
   app.setErrorHandler(sendError)
   app.setNotFoundHandler((request, reply) => sendError(noSuchPath(), request, reply))
   // Load balancers ask here whether the process lives.

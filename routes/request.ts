@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { sendContinue } from '../services/http/expect.js'
 import { http2Stream } from '../services/http/http2-stream.js'
+import { ClientAborted } from '../services/http/receive.js'
 
 /** The body as a stream: our parser passes it through. Asks for it, if the client waits to be asked. */
 export function bodyOf ({ body, raw }: Pick<FastifyRequest, 'body' | 'raw'>, reply: Pick<FastifyReply, 'raw'>): Readable {
@@ -23,10 +24,10 @@ export function hasBody ({ headers, raw }: Pick<FastifyRequest, 'headers' | 'raw
   return http2Stream(raw)?.endAfterHeaders === false || headers['transfer-encoding'] !== undefined
 }
 
-/** Aborts when the client goes away before it has its answer. */
+/** Aborts, with {@link ClientAborted}, when the client goes away before it has its answer. */
 export function closeSignal ({ raw }: Pick<FastifyReply, 'raw'>): AbortSignal {
   const controller = new AbortController()
-  if (raw.destroyed || http2Stream(raw)?.destroyed === true) controller.abort()
-  raw.once('close', () => { if (!raw.writableFinished) controller.abort() })
+  if (raw.destroyed || http2Stream(raw)?.destroyed === true) controller.abort(new ClientAborted())
+  raw.once('close', () => { if (!raw.writableFinished) controller.abort(new ClientAborted()) })
   return controller.signal
 }

@@ -31,3 +31,17 @@ t.test('an address that the debug server cannot have is one line that names its 
     t.ok(stderr.includes(reason), stderr)
   }
 })
+
+t.test('a CPU profile and a heap snapshot are taken on request, within bounds', async t => {
+  const product = await startProduct(t, t.testdir(), { storage: { inmemory: {} }, http: { debug: { addr: '127.0.0.1:0' } } })
+  const [, url = ''] = await product.logged(/debug server listens on (http:[^"]+)/)
+  const [profile, busy] = await Promise.all([1, 1].map(async seconds => await fetch(`${url}/debug/pprof/profile?seconds=${seconds}`)))
+  t.same([profile?.status, busy?.status].sort(), [200, 409], 'one at a time')
+  const taken = profile?.status === 200 ? profile : busy
+  t.match(await taken?.json(), { nodes: Array, startTime: Number, endTime: Number })
+  for (const seconds of ['0', '61', '-1', 'x']) t.equal((await fetch(`${url}/debug/pprof/profile?seconds=${seconds}`)).status, 400, seconds)
+  const heap = await fetch(`${url}/debug/pprof/heap`)
+  t.match(heap.headers.get('content-disposition'), /\.heapsnapshot"$/)
+  t.match(await heap.json(), { snapshot: { meta: Object }, nodes: Array, strings: Array })
+  t.equal((await fetch(`${product.url}/debug/pprof/heap`)).status, 404, 'not on the port of the registry')
+})
