@@ -49,7 +49,7 @@ t.test('requests, bytes, storage and cache are measured under the names of docke
     'registry_http_response_size_bytes_bucket{le="8192",handler="blob"}': 2,
     'registry_http_received_bytes_total{handler="blob_upload"}': 5000,
     'registry_http_sent_bytes_total{handler="blob"}': 5000,
-    'registry_uploads_opened_total': 1
+    registry_uploads_opened_total: 1
   }
   for (const [line, value] of Object.entries(expected)) t.equal(await metric(line), value, line)
   const text = await all()

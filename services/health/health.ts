@@ -70,11 +70,10 @@ export async function failureOf ({ run, timeoutMs }: Pick<HealthCheck, 'run' | '
   const signal = stopped === undefined ? late.signal : AbortSignal.any([late.signal, stopped])
   const timer = setTimeout(() => { late.abort(new Error(`no answer within ${timeoutMs} ms`)) }, Math.min(timeoutMs, 2 ** 31 - 1))
   timer.unref()
-  const aborted = new Promise<never>((_resolve, reject) => {
-    signal.addEventListener('abort', () => { reject(signal.reason as Error) }, { once: true })
-  })
+  const aborted = new Promise<void>(resolve => { signal.addEventListener('abort', () => { resolve() }, { once: true }) })
   try {
     await Promise.race([run(signal), aborted])
+    signal.throwIfAborted()
     return undefined
   } catch (error) {
     return error instanceof Error ? error.message : String(error)

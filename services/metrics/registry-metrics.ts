@@ -91,25 +91,14 @@ export class RegistryMetrics {
   /** Shows what somebody else counts. */
   add ({ name, help, type, labels = [], read }: Source): void {
     const options = { name, help, labelNames: [...labels], registers: [this.#registry] }
-    if (type === 'gauge') {
-      new Gauge({
-        ...options,
-        collect () {
-          this.reset()
-          for (const { labels = {}, value } of read()) this.set(labels, value)
-        }
-      })
-    } else {
-      new Counter({
-        ...options,
-        collect () {
-          this.reset()
-          for (const { labels = {}, value } of read()) this.inc(labels, value)
-        }
-      })
+    const metric = type === 'gauge' ? new Gauge({ ...options, collect }) : new Counter({ ...options, collect })
+    function collect (): void {
+      metric.reset()
+      for (const { labels = {}, value } of read()) metric.inc(labels, value)
     }
   }
 
+  /** All metrics of this process as they are now. */
   async read (): Promise<MetricValues> {
     return await this.#registry.getMetricsAsJSON()
   }
