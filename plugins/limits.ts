@@ -62,7 +62,8 @@ async function limitPressure (fastify: FastifyInstance, { refusals, retryAfterMs
   await fastify.register(underPressure, {
     maxEventLoopDelay: parseDuration(eventloopdelay),
     maxHeapUsedBytes: heap === undefined ? 0 : parseBytes(heap),
-    async pressureHandler (_request, _reply, type) {
+    async pressureHandler (request, _reply, type) {
+      request.ociLimited = true
       throw refusals.refuse(type === underPressure.TYPE_HEAP_USED_BYTES ? 'heap' : 'eventLoopDelay', retryAfterMs)
     }
   })
@@ -75,7 +76,9 @@ function limitRequests (fastify: FastifyInstance, { refusals, clientOf }: Limite
   fastify.addHook('preHandler', async function limitRequest (request) {
     const counted = await counts.add(clientOf(request)).catch(() => undefined)
     // Without a leader nobody counts.
-    if (counted !== undefined && counted.count > requests.max) throw refusals.refuse('requests', counted.resetMs)
+    if (counted === undefined || counted.count <= requests.max) return
+    request.ociLimited = true
+    throw refusals.refuse('requests', counted.resetMs)
   })
 }
 
@@ -92,7 +95,10 @@ function limitUploads (fastify: FastifyInstance, { refusals, retryAfterMs, clien
     request.ociUpload = slots.enter(clientOf(request))
     const { refused, leave } = request.ociUpload
     raw.once('close', () => { void leave() })
-    void refused.then(reason => { done(reason === undefined ? undefined : refusals.refuse(reason, retryAfterMs)) })
+    void refused.then(reason => {
+      request.ociLimited = reason !== undefined
+      done(reason === undefined ? undefined : refusals.refuse(reason, retryAfterMs))
+    })
   })
   // Who has the answer may send the next chunk at once, to another process too.
   fastify.addHook('onSend', (request, _reply, _payload, done) => {
@@ -115,5 +121,5 @@ function isGone (raw: FastifyReply['raw']): boolean {
 export default fp(limitsPlugin, {
   name: 'oci-limits',
   fastify: '5.x',
-  dependencies: ['oci-config', 'oci-debug', 'oci-redis', 'oci-workers', 'oci-repository']
+  dependencies: ['oci-config', 'oci-debug', 'oci-redis', 'oci-workers', 'oci-repository', 'oci-audit']
 })

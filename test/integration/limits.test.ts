@@ -1,6 +1,11 @@
+import { once } from 'node:events'
+import { connect, constants } from 'node:http2'
+import type { ClientHttp2Stream } from 'node:http2'
+import { pino } from 'pino'
 import t from 'tap'
 import type { Test } from 'tap'
 import type { RegistryHandle, RegistryOptions } from '../../registry.js'
+import type { ServerOptions } from '../../server.js'
 import { parseConfig } from '../../services/config/parse.js'
 import { ConfigError } from '../../services/errors/config-error.js'
 import { startRegistry } from '../../testing.js'
@@ -14,9 +19,9 @@ import type { RawAnswer } from '../helpers/raw-http.js'
 type Limits = NonNullable<NonNullable<RegistryOptions['http']>['limits']>
 interface Limited { readonly host: string, readonly numbers: () => unknown }
 
-async function limited (t: Test, limits: Limits, options: RegistryOptions = {}): Promise<Limited> {
+async function limited (t: Test, limits: Limits, options: ServerOptions = {}, http: RegistryOptions['http'] = {}): Promise<Limited> {
   let handle: RegistryHandle | undefined
-  const registry = await startRegistry({ ...options, http: { relativeurls: true, limits }, onReady: ready => { handle = ready } })
+  const registry = await startRegistry({ ...options, http: { ...http, relativeurls: true, limits }, onReady: ready => { handle = ready } })
   t.teardown(async () => { await registry.close() })
   return { host: registry.host, numbers: () => handle?.debug.read()['limits'] }
 }
@@ -152,6 +157,37 @@ t.test('a process that is behind refuses requests, and serves again when it has 
   while (answer.status === 503) answer = await rawRequest(host, 'GET', '/v2/')
   t.equal(answer.status, 200)
   t.ok((numbers() as { refused: { eventLoopDelay: number } }).refused.eventLoopDelay > 0)
+})
+
+t.test('the audit does not take a limit for a refusal of access, nor does the log take it for a failure', async t => {
+  const lines: string[] = []
+  const logger = pino({ level: 'info' }, { write: line => { lines.push(line) } })
+  const { host } = await limited(t, { requests: { max: 1, interval: '1h' } }, { logger })
+  for (const method of ['GET', 'GET', 'HEAD']) await rawRequest(host, method, '/v2/a/tags/list')
+  refused(t, await rawRequest(host, 'POST', UPLOADS, { 'content-length': '0' }), 429)
+  const parsed = lines.map(line => JSON.parse(line) as { level: number, audit?: object })
+  t.match(parsed.flatMap(({ audit }) => audit ?? []), [{ action: 'push', result: 'failed', status: 429 }])
+  t.equal(parsed.filter(({ level }) => level >= 40).length, 1, 'one warning for all')
+})
+
+t.test('over HTTP/2 a body that is too much is refused, and makes room when it is cut off', async t => {
+  const { host, numbers } = await limited(t, { uploads: { max: 1 } }, {}, { h2c: { enabled: true } })
+  const session = connect(`http://${host}`)
+  t.teardown(() => { session.destroy() })
+  const begin = async (): Promise<ClientHttp2Stream> => {
+    const stream = session.request({ ':method': 'PATCH', ':path': await started(host) })
+    stream.on('error', () => {})
+    stream.write('01234')
+    return stream
+  }
+  const { finish } = await hanging(t, host)
+  t.match(await once(await begin(), 'response'), [{ ':status': 503, 'retry-after': '5' }])
+  t.equal((await finish()).status, 202)
+  const stream = await begin()
+  while ((numbers() as { uploads: number }).uploads === 0) await rawRequest(host, 'GET', '/v2/')
+  refused(t, await asked(t, host), 503)
+  stream.close(constants.NGHTTP2_CANCEL)
+  for (let answer = await asked(t, host); answer.status !== 100; answer = await asked(t, host)) refused(t, answer, 503)
 })
 
 t.test('two processes of one server have one limit together', async t => {
