@@ -10,6 +10,7 @@ import garbageCollectionPlugin from './plugins/garbage-collection.js'
 import headersPlugin from './plugins/headers.js'
 import healthPlugin from './plugins/health.js'
 import type { RegistryHealth } from './plugins/health.js'
+import limitsPlugin from './plugins/limits.js'
 import middlewarePlugin from './plugins/middleware.js'
 import metricsPlugin from './plugins/metrics.js'
 import metricSourcesPlugin from './plugins/metric-sources.js'
@@ -126,6 +127,7 @@ async function registryPlugin (fastify: FastifyInstance, options: RegistryOption
     await scope.register(headersPlugin)
     await scope.register(repositoryPlugin)
     await scope.register(auditPlugin)
+    await scope.register(limitsPlugin, { hasHostedAccess: accessController !== undefined })
     await scope.register(routes)
   })
 
