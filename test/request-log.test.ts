@@ -30,3 +30,11 @@ t.test('a client that goes away while it pushes a manifest is no error', async t
   await product.logged(/level=info msg="client went away during its upload"/)
   t.notMatch(product.log, /level=error/)
 })
+
+t.test('log.formatter json has levels and times as docker\'s registry writes them', async t => {
+  const product = await startProduct(t, t.testdir(), { storage: { inmemory: {} }, log: { formatter: 'json', fields: { service: 'registry' }, hooks: [{ type: 'mail' }] } })
+  const lines = product.log.split('\n').filter(line => line !== '').map(line => JSON.parse(line) as Record<string, unknown>)
+  const warning = lines.find(({ level }) => level === 'warning')
+  t.match(warning, { msg: 'log.hooks: no mail is sent; watch the log with your log pipeline instead', time: /^\d{4}-\d\d-\d\dT[\d:.]+Z$/, service: 'registry' })
+  t.ok(lines.some(({ level }) => level === 'info'))
+})

@@ -8,7 +8,10 @@ export function createLogger ({ level, formatter, fields: configured }: Registry
   const destination = pino.destination({ dest: 2, sync: true })
   const options = { level, base: { ...configured, ...fields } }
   const format = FORMATTERS[formatter]
-  return format === undefined ? pino(options, destination) : pino(options, { write: line => { destination.write(format(line)) } })
+  return format === undefined ? pino({ ...options, ...JSON_LINES }, destination) : pino(options, { write: line => { destination.write(format(line)) } })
 }
+
+/** Levels and times as docker's registry writes them. */
+const JSON_LINES = { formatters: { level: (label: string) => ({ level: label === 'warn' ? 'warning' : label }) }, timestamp: pino.stdTimeFunctions.isoTime }
 
 const FORMATTERS: Readonly<Record<string, (line: string) => string>> = { text: formatText, logstash: formatLogstash }
