@@ -8,6 +8,7 @@ import descriptorsPlugin from './plugins/descriptors.js'
 import errorsPlugin from './plugins/errors.js'
 import garbageCollectionPlugin from './plugins/garbage-collection.js'
 import headersPlugin from './plugins/headers.js'
+import hostPlugin from './plugins/host.js'
 import middlewarePlugin from './plugins/middleware.js'
 import namespacePlugin from './plugins/namespace.js'
 import notificationsPlugin from './plugins/notifications.js'
@@ -106,6 +107,7 @@ async function registryPlugin (fastify: FastifyInstance, options: RegistryOption
 
   // The API proper, in a scope of its own: parsers, hooks and error handler reach nothing but its routes.
   await fastify.register(async function api (scope) {
+    await scope.register(hostPlugin)
     await scope.register(errorsPlugin)
     await scope.register(validationPlugin)
     await scope.register(routingPlugin)
