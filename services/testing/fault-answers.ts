@@ -39,8 +39,8 @@ export function expiredToken ({ method, url, realm, service }: Challenged): OciE
 }
 
 function recordsOf (method: string, url: string): AccessRecord[] {
-  const { pathname } = new URL(url, 'http://registry')
-  const path = splitResourcePath(decodeURI(pathname.slice(pathname.indexOf('/v2/') + 4)))
+  const pathname = url.split('?', 1)[0] ?? url
+  const path = splitResourcePath(pathname.slice(pathname.indexOf('/v2/') + 4))
   if (path === undefined) return []
   const type = 'repository'
   const { name } = path

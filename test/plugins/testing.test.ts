@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto'
 import t from 'tap'
 import { blob, image, startRegistry } from '../../testing.js'
 import type { Fault, TestRegistry } from '../../testing.js'
+import { answerOf, begin, openSession } from '../helpers/http2.js'
+import type { Http2Answer } from '../helpers/http2.js'
 
 const LARGE = blob(Buffer.alloc(3_000_000, 'x'))
 
@@ -15,7 +17,7 @@ async function bytesOf (response: Response): Promise<Buffer> {
 }
 
 for (const http of [{}, { h2c: { enabled: true } }]) {
-  t.test(`a PATCH that is reset leaves exactly as many bytes as were asked for; ${JSON.stringify(http)}`, async t => {
+  t.test(`a PATCH that is reset leaves exactly as many bytes as were asked for; h2c ${'h2c' in http ? 'allowed' : 'not allowed'}`, async t => {
     await using registry = await startRegistry({ http })
     for (const after of [1, 65_536, 2_000_000]) {
       const location = await upload(registry)
@@ -31,6 +33,28 @@ for (const http of [{}, { h2c: { enabled: true } }]) {
     }
   })
 }
+
+t.test('over HTTP/2 it is the stream that is reset, not the session', async t => {
+  await using registry = await startRegistry({ http: { relativeurls: true, h2c: { enabled: true } } })
+  await registry.seed(image({ layers: [LARGE.bytes] }), 'team/app:1.0')
+  const session = await openSession(t, registry.url)
+  const ask = async (method: string, path: string, body?: Buffer): Promise<Http2Answer> => {
+    const stream = begin(session, method, path, {}, { endStream: body === undefined })
+    if (body !== undefined) stream.end(body)
+    return await answerOf(stream)
+  }
+  const location = String((await ask('POST', '/v2/team/app/blobs/uploads/')).headers['location'])
+  registry.fail({ method: 'PATCH', after: 100_000, as: 'reset' })
+  await t.rejects(ask('PATCH', location, LARGE.bytes))
+  t.match(await ask('GET', location), { status: 204, headers: { range: '0-99999' } })
+  for (const as of ['truncate', 'reset'] as const) {
+    registry.fail({ method: 'GET', after: 1000, as })
+    await t.rejects(ask('GET', `/v2/team/app/blobs/${LARGE.digest}`))
+  }
+  registry.fail({ as: 'reset' })
+  await t.rejects(ask('GET', '/v2/'))
+  t.equal((await ask('GET', `/v2/team/app/blobs/${LARGE.digest}`)).body.length, LARGE.size)
+})
 
 t.test('a body that is shorter than the fault waits for passes and does not count', async t => {
   await using registry = await startRegistry()
@@ -90,7 +114,7 @@ t.test('an expired token is a challenge that says so, for what was asked', async
   }
   t.equal(await challenge({}, {}), `Bearer realm="${registry.url}/token",service="${registry.host}",scope="repository:team/app:pull",error="invalid_token"`)
   t.equal(await challenge({ realm: 'https://auth.example/token' }, { method: 'PUT', body: '{}' }), `Bearer realm="https://auth.example/token",service="${registry.host}",scope="repository:team/app:pull,push",error="invalid_token"`)
-  t.match(await challenge({}, {}, '/v2/'), /error="invalid_token"$/)
+  for (const path of ['/v2/', '//', '/v2/%E0%A4%A/tags/list']) t.match(await challenge({}, {}, path), /error="invalid_token"$/, path)
 })
 
 t.test('a body is cut off where its length promised more', async t => {
