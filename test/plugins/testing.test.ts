@@ -114,7 +114,7 @@ t.test('an expired token is a challenge that says so, for what was asked', async
   }
   t.equal(await challenge({}, {}), `Bearer realm="${registry.url}/token",service="${registry.host}",scope="repository:team/app:pull",error="invalid_token"`)
   t.equal(await challenge({ realm: 'https://auth.example/token' }, { method: 'PUT', body: '{}' }), `Bearer realm="https://auth.example/token",service="${registry.host}",scope="repository:team/app:pull,push",error="invalid_token"`)
-  for (const path of ['/v2/', '//', '/v2/%E0%A4%A/tags/list']) t.match(await challenge({}, {}, path), /error="invalid_token"$/, path)
+  for (const path of ['/v2/', '//']) t.match(await challenge({}, {}, path), /error="invalid_token"$/, path)
 })
 
 t.test('a body is cut off where its length promised more', async t => {
