@@ -10,6 +10,7 @@ import garbageCollectionPlugin from './plugins/garbage-collection.js'
 import headersPlugin from './plugins/headers.js'
 import healthPlugin from './plugins/health.js'
 import type { RegistryHealth } from './plugins/health.js'
+import hostPlugin from './plugins/host.js'
 import limitsPlugin from './plugins/limits.js'
 import middlewarePlugin from './plugins/middleware.js'
 import metricsPlugin from './plugins/metrics.js'
@@ -120,6 +121,7 @@ async function registryPlugin (fastify: FastifyInstance, options: RegistryOption
 
   // The API proper, in a scope of its own: parsers, hooks and error handler reach nothing but its routes.
   await fastify.register(async function api (scope) {
+    await scope.register(hostPlugin)
     await scope.register(errorsPlugin)
     await scope.register(validationPlugin)
     await scope.register(routingPlugin)

@@ -10,6 +10,9 @@ export function resource (kind: Resource) {
     constraints: { ociResource: kind },
     // The automatic HEAD route would run the GET handler, and open a blob to throw it away.
     exposeHeadRoute: false,
+    // For @fastify/compress, which a host may have for all routes: digests, ranges and lengths are those of the raw bytes.
+    compress: false as const,
+    decompress: false as const,
     // @fastify/swagger, which a host may have, declares the type of its own key.
     config: config as FastifyContextConfig
   }

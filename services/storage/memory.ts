@@ -11,11 +11,14 @@ class MemoryFile {
 type MemoryDirectory = Map<string, MemoryNode>
 type MemoryNode = MemoryFile | MemoryDirectory
 
+/** Everything a driver held at some time. */
+export interface MemorySnapshot { readonly root: ReadonlyMap<string, unknown> }
+
 /** Keeps everything in this process and loses it at exit: for tests and `startRegistry()`. No parameters. */
 export class MemoryDriver implements StorageDriver {
   readonly name = 'inmemory'
   readonly redirects = false
-  readonly #root: MemoryDirectory = new Map()
+  #root: MemoryDirectory = new Map()
 
   async read (path: string, { maxBytes = Infinity }: { readonly maxBytes?: number } = {}): Promise<Buffer> {
     const file = this.#file(path)
@@ -79,6 +82,16 @@ export class MemoryDriver implements StorageDriver {
   }
 
   async close (): Promise<void> {}
+
+  /** What it holds now. Content is not copied: nothing ever changes it. */
+  snapshot (): MemorySnapshot {
+    return { root: copyOf(this.#root) }
+  }
+
+  /** Holds again what it held then. The same snapshot can be gone back to as often as wanted. */
+  restore ({ root }: MemorySnapshot): void {
+    this.#root = copyOf(root as MemoryDirectory)
+  }
 
   #node (path: string): MemoryNode | undefined {
     let node: MemoryNode | undefined = this.#root
@@ -154,6 +167,10 @@ class MemoryWriter implements FileWriter {
   async cancel (): Promise<void> {
     await this.#remove()
   }
+}
+
+function copyOf (directory: MemoryDirectory): MemoryDirectory {
+  return new Map([...directory].map(([name, node]) => [name, node instanceof MemoryFile ? Object.assign(new MemoryFile(), node) : copyOf(node)]))
 }
 
 function segments (path: string): string[] {

@@ -6,7 +6,7 @@ import { OCI_MANIFEST } from '../../schemas/media-types.js'
 import type { Digest } from '../../services/reference/reference.js'
 import { blob, index, sha256 } from './images.js'
 import type { Blob } from './images.js'
-import { tar } from './tar.js'
+import { tar } from '../../services/testing/tar.js'
 
 const LAYER = 'application/vnd.oci.image.layer.v1.tar+gzip'
 const CONFIG = 'application/vnd.oci.image.config.v1+json'

@@ -2,7 +2,8 @@
 import Fastify from 'fastify'
 import registry, { ForwardingDriver, ForwardingManifestStore, OciError, registerMiddleware } from 'fastify-oci-registry'
 import type { AccessController, ManifestPut, ManifestPutResult, PolicyHooks, RegistryOptions } from 'fastify-oci-registry'
-import { startRegistry } from 'fastify-oci-registry/testing'
+import { artifact, image, index, startRegistry } from 'fastify-oci-registry/testing'
+import type { Fault } from 'fastify-oci-registry/testing'
 
 // The host's own decorators may have any name and type, ours included: our augmentations do not leak.
 declare module 'fastify' {
@@ -35,6 +36,17 @@ export const error = new OciError('NO_SUCH_CODE')
 const options: RegistryOptions = { storage: { inmemory: {} }, http: { relativeurls: true } }
 await using running = await startRegistry(options)
 export const texts: string[] = [running.url, running.host, app.ociConfig]
+// A test as somebody writes it: events are typed by their action, faults by their kind.
+const built = index([image({ layers: [{ 'etc/motd': 'hello' }, new Uint8Array(4)] })])
+for (const { digest } of await running.seed(artifact({ subject: built }), 'team/app')) texts.push(digest)
+const faults: Fault[] = [{ method: 'PATCH', after: 2_000_000, as: 'reset' }, { path: /manifests/, as: 429, times: Infinity }]
+for (const fault of faults) { using active = running.fail(fault); texts.push(String(active.hits)) }
+texts.push((await running.events.next('mount', { where: ({ target }) => target.size > 0 })).target.fromRepository)
+await running.restore(running.snapshot())
+// @ts-expect-error a kind that does not exist
+running.fail({ as: 'explode' })
+// @ts-expect-error an action that does not exist
+await running.events.next('explode')
 
 // Hooks and middleware as a host writes them: questions and answers are typed, in functions and in lists of them.
 class Measured extends ForwardingDriver {
