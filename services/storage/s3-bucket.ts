@@ -5,7 +5,6 @@ import type { S3Sdk } from './s3-sdk.js'
 import { s3ClientConfig, s3ObjectSettings } from './s3-settings.js'
 import type { S3ObjectSettings, S3Options } from './s3-settings.js'
 
-/** As a list tells it: `key` without what all keys begin with. */
 export interface S3Part { readonly number: number, readonly etag: string, readonly size: number }
 export interface S3Object { readonly size: number, readonly etag: string, readonly modified: Date, readonly metadata: Readonly<Record<string, string>> }
 export interface S3Body extends S3Object { readonly body: Readable }
@@ -69,24 +68,24 @@ export class S3Bucket {
   }
 
   /** Keys below `prefix`, page by page; with `direct` those of the same directory, and the names of its directories. */
-  async * list (prefix: string, { direct = false, limit }: { readonly direct?: boolean, readonly limit?: number } = {}): AsyncGenerator<S3Page> {
+  async * list (prefix: string, { direct = false }: { readonly direct?: boolean } = {}): AsyncGenerator<S3Page> {
     let token: string | undefined
     do {
       const page = await this.#client.send(new this.#sdk.ListObjectsV2Command({
-        Bucket: this.#bucket, Prefix: prefix, ContinuationToken: token, MaxKeys: limit, ...direct ? { Delimiter: '/' } : {}
+        Bucket: this.#bucket, Prefix: prefix, ContinuationToken: token, ...direct ? { Delimiter: '/' } : {}
       }))
       yield {
         keys: (page.Contents ?? []).map(({ Key = '' }) => Key),
         directories: (page.CommonPrefixes ?? []).map(({ Prefix = '' }) => Prefix)
       }
       token = page.NextContinuationToken
-    } while (token !== undefined && limit === undefined)
+    } while (token !== undefined)
   }
 
   /** Whether anything lies below `prefix`. */
   async holds (prefix: string): Promise<boolean> {
-    for await (const { keys } of this.list(prefix, { limit: 1 })) return keys.length > 0
-    return false
+    const { Contents = [] } = await this.#client.send(new this.#sdk.ListObjectsV2Command({ Bucket: this.#bucket, Prefix: prefix, MaxKeys: 1 }))
+    return Contents.length > 0
   }
 
   async delete (keys: readonly string[]): Promise<void> {

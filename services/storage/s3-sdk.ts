@@ -1,11 +1,8 @@
-import type { S3Client } from '@aws-sdk/client-s3'
+import type * as Client from '@aws-sdk/client-s3'
+import type * as Presigner from '@aws-sdk/s3-request-presigner'
 import { ConfigError } from '../errors/config-error.js'
 
-type Client = typeof import('@aws-sdk/client-s3')
-type Presigner = typeof import('@aws-sdk/s3-request-presigner')
-
-export interface S3Sdk extends Client { readonly getSignedUrl: Presigner['getSignedUrl'] }
-export type { S3Client }
+export type S3Sdk = typeof Client & Pick<typeof Presigner, 'getSignedUrl'>
 
 /** The SDK is an optional package, and large: only who stores in S3 loads it. @throws {ConfigError} when it is missing */
 export async function loadS3Sdk (): Promise<S3Sdk> {
