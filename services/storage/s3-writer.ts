@@ -2,10 +2,10 @@ import { buffer } from 'node:stream/consumers'
 import { DriverError } from '../errors/driver-error.js'
 import type { FileWriter } from './driver.js'
 import type { S3Bucket, S3Object, S3Part } from './s3-bucket.js'
-import { copyParts } from './s3-copy.js'
+import { MIN_PART_BYTES, copyParts } from './s3-copy.js'
 import type { CopySettings } from './s3-copy.js'
 import { s3Error } from './s3-error.js'
-import { MIN_PART_BYTES, acknowledgedParts, bytesOf, complete, growingMetadata, growingOf } from './s3-growing.js'
+import { bytesOf, complete, growingMetadata, growingOf, partsOf } from './s3-growing.js'
 import type { Growing } from './s3-growing.js'
 import { S3PartBuffer } from './s3-part-buffer.js'
 import type { S3Slots } from './s3-slots.js'
@@ -103,17 +103,14 @@ export class S3Writer implements FileWriter {
     const { size, etag, growing } = this.#base
     const key = bucket.key(path)
     if (growing !== undefined) {
-      this.#begin(growing.upload, await acknowledgedParts(bucket, path, growing))
+      this.#begin(growing.upload, (await partsOf(bucket, path, growing)).slice(0, growing.count))
     } else if (size >= MIN_PART_BYTES) {
-      const rest = size % this.#parts.copy.partBytes
-      const end = rest < MIN_PART_BYTES ? size - rest : size
       const upload = await bucket.createUpload(key)
       this.#upload = upload
-      this.#begin(upload, await copyParts(bucket, { key, etag, size, end }, { key, upload }, this.#parts.copy))
+      this.#begin(upload, await copyParts(bucket, { key, etag, size, end: size }, { key, upload }, this.#parts.copy))
     }
-    const from = growing === undefined ? this.#sentBytes : 0
-    const end = growing === undefined ? size : size - growing.bytes
-    if (end > from) this.#buffer.append(await buffer((await bucket.get(key, { range: `bytes=${from}-${end - 1}`, etag })).body))
+    const rest = size - this.#sentBytes
+    if (rest > 0) this.#buffer.append(await buffer((await bucket.get(key, { range: `bytes=0-${rest - 1}`, etag })).body))
     this.#isLoaded = true
   }
 
@@ -207,7 +204,7 @@ export class S3Writer implements FileWriter {
     const { bucket, path } = this.#parts
     const { growing } = this.#base
     if (growing === undefined) throw new Error('parts without an upload')
-    const { etag } = await complete(bucket, path, growing)
+    const { etag } = await complete(bucket, path, growing, this.#parts.copy)
     this.#forget()
     this.#base = { size, etag, growing: undefined, isCut: true }
     this.#isDirty = true

@@ -6,7 +6,7 @@ import { concurrently } from '../registry/concurrently.js'
 import type { ByteRange, FileInfo, FileWriter, StorageDriver } from './driver.js'
 import { S3Bucket } from './s3-bucket.js'
 import type { S3Body, S3Object } from './s3-bucket.js'
-import { copyObject } from './s3-copy.js'
+import { MAX_PART_BYTES, MIN_PART_BYTES, copyObject } from './s3-copy.js'
 import type { CopySettings } from './s3-copy.js'
 import { codeOf, explainS3, isMissing, s3Error } from './s3-error.js'
 import { complete, growingOf } from './s3-growing.js'
@@ -48,7 +48,7 @@ export class S3Driver implements StorageDriver {
   private constructor (bucket: S3Bucket, { chunksize, multipartcopychunksize, multipartcopymaxconcurrency, multipartcopythresholdsize }: S3Options) {
     this.#bucket = bucket
     this.#partBytes = chunksize
-    this.#copy = { threshold: multipartcopythresholdsize, partBytes: multipartcopychunksize, concurrency: multipartcopymaxconcurrency }
+    this.#copy = { threshold: multipartcopythresholdsize, partBytes: Math.min(multipartcopychunksize, MAX_PART_BYTES - MIN_PART_BYTES), concurrency: multipartcopymaxconcurrency }
   }
 
   async read (path: string, { maxBytes = Infinity }: { readonly maxBytes?: number } = {}): Promise<Buffer> {
@@ -159,7 +159,7 @@ export class S3Driver implements StorageDriver {
     const growing = found === undefined ? await this.#bucket.head(this.#key(path)).then(object => object && growingOf(object)) : growingOf(found)
     if (growing === undefined) return found
     found?.body.destroy()
-    await complete(this.#bucket, path, growing)
+    await complete(this.#bucket, path, growing, this.#copy)
     return await this.#orWhy(path, () => this.#bucket.get(this.#key(path), { range: bytes }))
   }
 
@@ -186,7 +186,7 @@ export class S3Driver implements StorageDriver {
 
   async #moveFile (from: string, to: string, found: S3Object): Promise<void> {
     const growing = growingOf(found)
-    const { size, etag } = growing === undefined ? found : await complete(this.#bucket, from, growing)
+    const { size, etag } = growing === undefined ? found : await complete(this.#bucket, from, growing, this.#copy)
     if (from === to) return
     await copyObject(this.#bucket, { key: this.#key(from), etag, size }, this.#key(to), this.#copy)
     await this.#bucket.delete([this.#key(from)])
