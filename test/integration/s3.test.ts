@@ -3,6 +3,7 @@ import { guarded } from '../../services/storage/guarded.js'
 import { needsRgw, rgwDriver, startRgw } from '../helpers/ceph-rgw.js'
 import { driverSuite } from '../suites/driver.js'
 import { s3Faults } from '../suites/s3-faults.js'
+import { s3Registry } from '../suites/s3-registry.js'
 import { s3Uploads } from '../suites/s3-uploads.js'
 
 const MIB = 1024 * 1024
@@ -20,4 +21,5 @@ t.test('s3', needsRgw(), async t => {
   })
   await t.test('uploads', async t => { s3Uploads(t, rgw) })
   await t.test('a store in trouble', async t => { s3Faults(t, rgw) })
+  await t.test('the registry', async t => { s3Registry(t, rgw) })
 })

@@ -66,7 +66,7 @@ export function s3Faults (t: Test, rgw: Rgw): void {
     const { store, driver } = await behindFaults(t)
     await upload(driver)
     store.fault = () => ({ cutAnswerAfter: 0 })
-    const error = await buffer(await driver.createReadStream('/data')).then(() => undefined, (error: unknown) => error)
+    const error = await driver.createReadStream('/data').then(buffer).then(() => undefined, (error: unknown) => error)
     t.ok(DriverError.is(error) && error.kind === 'failed' && error.path === '/data')
   })
 
