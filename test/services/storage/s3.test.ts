@@ -27,9 +27,30 @@ function lines (s3: object, name = 's3'): readonly string[] {
 
 t.test('the parameters of docker\'s registry are taken, under both names', async t => {
   const s3 = {
-    bucket: 'b', region: 'eu-west-1', regionendpoint: 'http://minio:9000', forcepathstyle: true, rootdirectory: '/data', accesskey: 'a', secretkey: 's', sessiontoken: 't',
-    encrypt: true, keyid: 'k', secure: false, skipverify: true, v4auth: false, chunksize: 5242880, multipartcopychunksize: 33554432, multipartcopymaxconcurrency: 100,
-    multipartcopythresholdsize: 0, storageclass: 'standard_ia', objectacl: 'bucket-owner-read', useragent: 'me', usedualstack: true, accelerate: false, usefipsendpoint: false, loglevel: 'debug'
+    bucket: 'b',
+    region: 'eu-west-1',
+    regionendpoint: 'http://minio:9000',
+    forcepathstyle: true,
+    rootdirectory: '/data',
+    accesskey: 'a',
+    secretkey: 's',
+    sessiontoken: 't',
+    encrypt: true,
+    keyid: 'k',
+    secure: false,
+    skipverify: true,
+    v4auth: false,
+    chunksize: 5242880,
+    multipartcopychunksize: 33554432,
+    multipartcopymaxconcurrency: 100,
+    multipartcopythresholdsize: 0,
+    storageclass: 'standard_ia',
+    objectacl: 'bucket-owner-read',
+    useragent: 'me',
+    usedualstack: true,
+    accelerate: false,
+    usefipsendpoint: false,
+    loglevel: 'debug'
   }
   t.same(lines(s3), [])
   t.same(lines(s3, 's3aws'), [])
