@@ -92,5 +92,5 @@ radosgw -c ceph.conf -n client.rgw -f > rgw.log 2>&1 < /dev/null & pids+=($!)
 try curl -s -o /dev/null "http://127.0.0.1:$port/"
 echo ready
 # Until whoever started it closes the pipe, or is gone.
-cat <&3 > /dev/null &
+cat <&3 > /dev/null & pids+=($!)
 wait $!
