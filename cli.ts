@@ -7,6 +7,7 @@ import { explain as explainCommand } from './services/commands/explain.js'
 import type { Command } from './services/commands/command.js'
 import { garbageCollectCommand } from './services/commands/garbage-collect.js'
 import { purgeUploadsCommand } from './services/commands/purge-uploads.js'
+import { statsCommand } from './services/commands/stats.js'
 import { verifyCommand } from './services/commands/verify.js'
 import { ConfigError } from './services/errors/config-error.js'
 
@@ -16,6 +17,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   explain: explainCommand,
   'purge-uploads': purgeUploadsCommand,
   verify: verifyCommand,
+  stats: statsCommand,
   'garbage-collect': garbageCollectCommand
 }
 

@@ -8,6 +8,7 @@ import descriptorsPlugin from './plugins/descriptors.js'
 import errorsPlugin from './plugins/errors.js'
 import garbageCollectionPlugin from './plugins/garbage-collection.js'
 import headersPlugin from './plugins/headers.js'
+import limitsPlugin from './plugins/limits.js'
 import middlewarePlugin from './plugins/middleware.js'
 import namespacePlugin from './plugins/namespace.js'
 import notificationsPlugin from './plugins/notifications.js'
@@ -112,6 +113,7 @@ async function registryPlugin (fastify: FastifyInstance, options: RegistryOption
     await scope.register(headersPlugin)
     await scope.register(repositoryPlugin)
     await scope.register(auditPlugin)
+    await scope.register(limitsPlugin, { hasHostedAccess: accessController !== undefined })
     await scope.register(routes)
   })
 

@@ -4,7 +4,7 @@ set -e
 
 case "$1" in
   *.yaml | *.yml) set -- oci-registry serve "$@" ;;
-  serve | check | help | -*) set -- oci-registry "$@" ;;
+  serve | check | garbage-collect | purge-uploads | verify | stats | explain | help | -*) set -- oci-registry "$@" ;;
 esac
 
 exec "$@"

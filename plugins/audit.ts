@@ -7,12 +7,15 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** The client's address, of a request that writes. */
     ociRemote: string | null
+    /** A limit of the server refused it. */
+    ociLimited: boolean
   }
 }
 
 /** One line in the log for every write and every refusal, under the key `audit`. */
 async function auditPlugin (fastify: FastifyInstance): Promise<void> {
   fastify.decorateRequest('ociRemote', null)
+  fastify.decorateRequest('ociLimited', false)
   // All in callback form: for a read that was let in they do nothing.
   fastify.addHook('onRequest', (request, _reply, done) => {
     // The address of a client that goes away is lost, unless somebody asked for it before.
@@ -31,7 +34,7 @@ function isRead ({ method }: FastifyRequest): boolean {
 }
 
 function audit (request: FastifyRequest, reply: FastifyReply): void {
-  const { method, ip, id, headers, ociRemote, ociGrant, ociRefusal, routeOptions: { config: { ociResource, ociAccess } } } = request
+  const { method, ip, id, headers, ociRemote, ociGrant, ociRefusal, ociLimited, routeOptions: { config: { ociResource, ociAccess } } } = request
   const { name, reference } = (request.params ?? {}) as { name?: string, reference?: string }
   const { mount, from } = (request.query ?? {}) as { mount?: string[], from?: string[] }
   const digest = reply.getHeader('docker-content-digest')
@@ -49,7 +52,8 @@ function audit (request: FastifyRequest, reply: FastifyReply): void {
     user: ociGrant?.user ?? refused?.user,
     claimed: refused?.claimed,
     code: ociRefusal?.code,
-    hasCredentials: headers.authorization !== undefined
+    hasCredentials: headers.authorization !== undefined,
+    isLimited: ociLimited
   })
   if (entry !== undefined) request.log.info({ audit: entry }, 'audit')
 }

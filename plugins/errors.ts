@@ -4,6 +4,7 @@ import { OciError } from '../services/errors/oci-error.js'
 import type { OciCode } from '../services/errors/oci-error.js'
 import { drain } from '../services/http/drain.js'
 import { ClientAborted } from '../services/http/receive.js'
+import { Overload } from '../services/limits/overload.js'
 
 /** The error handler of every /v2 route, and the only code that writes an error body. */
 async function errorsPlugin (fastify: FastifyInstance): Promise<void> {
@@ -14,7 +15,8 @@ async function errorsPlugin (fastify: FastifyInstance): Promise<void> {
 export function sendError (error: FastifyError | Error, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const known = asOciError(error)
   if (error instanceof ClientAborted) request.log.info({ err: error }, 'client went away during its upload')
-  else if (known.status >= 500) request.log.error({ err: error }, 'request failed')
+  // Who is overloaded does not write a line for each request it refuses; the limits say that they do.
+  else if (known.status >= 500 && !(error instanceof Overload)) request.log.error({ err: error }, 'request failed')
   // the answer must reach a client that is still sending.
   drain(request.raw)
   const body = Buffer.from(JSON.stringify({ errors: known.entries() }))

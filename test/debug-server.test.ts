@@ -25,7 +25,7 @@ t.test('an address that the debug server cannot have is one line that names its 
   const product = await startProduct(t, t.testdir())
   for (const [addr, reason] of [[product.host, 'the port is in use'], ['nonsense', 'not host:port: nonsense']] as const) {
     const directory = t.testdir()
-    const { status, stderr } = await runCli(t, ['serve', '--set', 'http.addr=127.0.0.1:0', '--set', `http.debug.addr=${addr}`, '--set', 'storage=inmemory'], directory)
+    const { status, stderr } = await runCli(t, ['serve', '--set', 'http.addr=127.0.0.1:0', '--set', `http.debug.addr=${addr}`, '--set', 'storage=inmemory', '--set', 'storage.maintenance.uploadpurging.enabled=false'], directory)
     t.equal(status, 1)
     t.match(stderr, /^oci-registry: http\.debug\.addr: [^\n]+\n$/)
     t.ok(stderr.includes(reason), stderr)

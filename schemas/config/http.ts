@@ -1,3 +1,5 @@
+import { limitsSchema } from './limits.js'
+
 export const httpSchema = {
   type: 'object',
   additionalProperties: false,
@@ -18,6 +20,7 @@ export const httpSchema = {
       additionalProperties: { type: 'array', items: { type: 'string' } },
       description: 'Added to every answer of the API: name to list of values.'
     },
+    limits: limitsSchema,
     tls: {
       type: 'object',
       additionalProperties: false,

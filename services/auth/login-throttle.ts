@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import { isIPv6 } from 'node:net'
 import { LRUCache } from 'lru-cache'
+import { networkOf } from '../http/client-address.js'
 
 /** Who tries to log in, from where. */
 export interface LoginAttempt {
@@ -149,13 +149,4 @@ function keysOf ({ user, address }: LoginAttempt): { user: string, address: stri
   // A name may be as long as a header.
   const name = user.length <= 64 ? user : createHash('sha256').update(user).digest('base64')
   return { user: name, address: from, pair: `${from} ${name}` }
-}
-
-/** Whoever has one address of IPv6 has a /64 of them. */
-function networkOf (address: string): string {
-  if (!isIPv6(address) || address.includes('.')) return address
-  const [head = '', tail = ''] = address.split('%')[0]?.split('::') ?? []
-  const [front, back] = [head, tail].map(part => part === '' ? [] : part.split(':')) as [string[], string[]]
-  const groups = [...front, ...Array.from({ length: Math.max(0, 8 - front.length - back.length) }, () => '0'), ...back]
-  return groups.slice(0, 4).map(group => group.replace(/^0+(?=.)/, '')).join(':')
 }

@@ -1,4 +1,4 @@
-import { isIP } from 'node:net'
+import { isIP, isIPv6 } from 'node:net'
 
 /** What there is to tell where a request comes from. */
 export interface AddressedRequest {
@@ -25,4 +25,13 @@ export function clientAddress ({ ip, ips, headers, socket }: AddressedRequest): 
   // A socket for both families writes addresses of version 4 as those of version 6.
   const address = remoteAddress.replace(/^::ffff:(?=\d+\.)/, '')
   return `${address.includes(':') ? `[${address}]` : address}:${remotePort ?? 0}`
+}
+
+/** Whoever has one address of IPv6 has a /64 of them. */
+export function networkOf (address: string): string {
+  if (!isIPv6(address) || address.includes('.')) return address
+  const [head = '', tail = ''] = address.split('%')[0]?.split('::') ?? []
+  const [front, back] = [head, tail].map(part => part === '' ? [] : part.split(':')) as [string[], string[]]
+  const groups = [...front, ...Array.from({ length: Math.max(0, 8 - front.length - back.length) }, () => '0'), ...back]
+  return groups.slice(0, 4).map(group => group.replace(/^0+(?=.)/, '')).join(':')
 }

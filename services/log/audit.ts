@@ -20,6 +20,8 @@ export interface AuditedRequest {
   readonly claimed?: string | undefined
   readonly code?: OciCode | undefined
   readonly hasCredentials: boolean
+  /** Whether a limit of the server refused it, which says nothing of what its caller may do. */
+  readonly isLimited?: boolean
 }
 
 /**
@@ -54,7 +56,7 @@ const MAX_CLAIM = 64
 export function auditEntry (request: AuditedRequest): AuditEntry | undefined {
   const { method, status } = request
   const isRead = method === 'GET' || method === 'HEAD'
-  if (isRead && !REFUSED.has(status)) return undefined
+  if (isRead && !isRefused(request)) return undefined
   const { remote, id, resource, claimed } = request
   const about: Record<string, string | undefined> = {
     user: request.user,
@@ -78,8 +80,13 @@ function actionOf ({ method, resource, from, status }: AuditedRequest, isRead: b
   return from !== undefined && status !== 202 ? 'mount' : 'push'
 }
 
-function resultOf ({ status, hasCredentials, code }: AuditedRequest): AuditResult {
+function resultOf (request: AuditedRequest): AuditResult {
+  const { status, hasCredentials, code } = request
   if (status < 400) return 'done'
   if (code !== undefined && status === 401 && !hasCredentials) return 'challenged'
-  return REFUSED.has(status) ? 'refused' : 'failed'
+  return isRefused(request) ? 'refused' : 'failed'
+}
+
+function isRefused ({ status, isLimited = false }: AuditedRequest): boolean {
+  return REFUSED.has(status) && !isLimited
 }

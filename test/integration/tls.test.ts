@@ -103,7 +103,7 @@ t.test('listens on a socket, in the place of one that nobody answers on', async 
   const directory = await shortDirectory(t, 'socket')
   const path = join(directory, 'registry.sock')
   const file = join(directory, 'config.json')
-  writeFileSync(file, JSON.stringify({ version: '0.1', storage: { inmemory: {} }, http: { net: 'unix', addr: path } }))
+  writeFileSync(file, JSON.stringify({ version: '0.1', storage: { inmemory: {}, maintenance: { uploadpurging: { enabled: false } } }, http: { net: 'unix', addr: path } }))
   const stale = createServer().listen(path)
   await once(stale, 'listening')
   const { status, stderr } = await runCli(t, ['serve', file], directory)

@@ -192,7 +192,7 @@ t.test('the debug server shows the numbers of all processes, and the next leader
 t.test('what keeps the workers from starting is said once, in one line', async t => {
   const product = await startWorkers(t, 1)
   const directory = t.testdir()
-  const args = ['serve', '--set', `http.addr=${product.host}`, '--set', 'http.workers=2', '--set', `storage.filesystem.rootdirectory=${join(directory, 'data')}`]
+  const args = ['serve', '--set', `http.addr=${product.host}`, '--set', 'http.workers=2', '--set', `storage.filesystem.rootdirectory=${join(directory, 'data')}`, '--set', 'storage.maintenance.uploadpurging.enabled=false']
   const { status, stderr } = await runCli(t, args, directory)
   t.equal(status, 1)
   t.equal(stderr, `oci-registry: http.addr: cannot listen on ${product.host}: the port is in use\n`)
