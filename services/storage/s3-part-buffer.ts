@@ -5,6 +5,8 @@ export class S3PartBuffer {
   readonly #limit: number
   #bytes: Buffer = Buffer.alloc(0)
   #length = 0
+  /** What the first allocation of a part takes: all of it, after a part was full. */
+  #first = FIRST_BYTES
 
   constructor (limit: number) {
     this.#limit = limit
@@ -35,6 +37,7 @@ export class S3PartBuffer {
   /** What was gathered, for good; the next part begins. */
   take (): Buffer {
     const taken = this.view()
+    if (this.isFull) this.#first = this.#limit
     this.clear()
     return taken
   }
@@ -50,7 +53,7 @@ export class S3PartBuffer {
 
   #reserve (length: number): void {
     if (length <= this.#bytes.length) return
-    const grown = Buffer.allocUnsafeSlow(Math.min(this.#limit, Math.max(FIRST_BYTES, length, this.#bytes.length * 2)))
+    const grown = Buffer.allocUnsafeSlow(Math.min(this.#limit, Math.max(this.#first, length, this.#bytes.length * 2)))
     grown.set(this.view())
     this.#bytes = grown
   }
