@@ -1,5 +1,4 @@
 import cluster from 'node:cluster'
-import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
@@ -18,6 +17,7 @@ import { withStandaloneQueue } from './services/notifications/settings.js'
 import { createLogger } from './services/log/logger.js'
 import { Supervisor } from './services/workers/supervisor.js'
 import { joinAsWorker } from './services/workers/worker-process.js'
+import { dataLocation } from './services/storage/create.js'
 import { alone } from './services/workers/workers.js'
 import type { Workers } from './services/workers/workers.js'
 
@@ -186,5 +186,5 @@ function stopOnSignal (stop: Stopper): void {
 }
 
 function banner ({ config: { storage } }: LoadedConfig, url: string): string {
-  return `oci-registry listens on ${url}, data in ${storage.filesystem === undefined ? 'memory' : resolve(storage.filesystem.rootdirectory)}`
+  return `oci-registry listens on ${url}, data in ${dataLocation(storage)}`
 }

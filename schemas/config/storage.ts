@@ -1,4 +1,5 @@
 import { maintenanceSchema } from './maintenance.js'
+import { s3Schema } from './s3.js'
 
 /** Parameters of a driver that is not built yet: whatever they are, they are not judged. */
 const later = { type: 'object', additionalProperties: true } as const
@@ -20,8 +21,8 @@ export const storageSchema = {
       }
     },
     inmemory: { type: 'object', additionalProperties: false, description: 'Keeps everything in memory, for tests.' },
-    s3: later,
-    s3aws: later,
+    s3: s3Schema,
+    s3aws: { ...s3Schema, description: 'Another name of s3.' },
     azure: later,
     gcs: later,
     delete: {

@@ -29,7 +29,7 @@ export function childSchema (schema: SchemaNode, key: string): SchemaNode | unde
 }
 
 /** Keys that a user may not be shown the values of. */
-const SECRET = /^(?:password|sentinelpassword|secret|secretkey|accesskey|accountkey|connectionstring|authorization|token|credentials)$/i
+const SECRET = /^(?:password|sentinelpassword|secret|secretkey|accesskey|sessiontoken|accountkey|connectionstring|authorization|token|credentials)$/i
 
 export function isSecret (path: readonly string[]): boolean {
   // auth.token is the name of a kind of access control, and no token.

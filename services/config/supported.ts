@@ -9,8 +9,6 @@ import { redisWarnings } from '../redis/options.js'
 export function unsupported (config: RegistryConfig): string[] {
   const { storage, middleware, proxy } = config
   const wanted: Record<string, boolean> = {
-    'storage.s3': storage.s3 !== undefined,
-    'storage.s3aws': storage.s3aws !== undefined,
     'storage.azure': storage.azure !== undefined,
     'storage.gcs': storage.gcs !== undefined,
     'middleware.storage (cloudfront)': middleware.storage.some(({ name, disabled }) => name === 'cloudfront' && !disabled),

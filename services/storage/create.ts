@@ -1,9 +1,19 @@
+import { resolve } from 'node:path'
 import type { RegistryConfig } from '../../schemas/config/index.js'
 import type { StorageDriver } from './driver.js'
 import { FilesystemDriver } from './filesystem.js'
 import { MemoryDriver } from './memory.js'
+import { s3Location } from './s3-settings.js'
+import { S3Driver } from './s3.js'
 
 /** Opens the driver a validated configuration names. @throws {ConfigError} when it cannot be opened */
-export async function createDriver ({ filesystem }: RegistryConfig['storage']): Promise<StorageDriver> {
+export async function createDriver ({ filesystem, s3aws, s3 = s3aws }: RegistryConfig['storage']): Promise<StorageDriver> {
+  if (s3 !== undefined) return await S3Driver.open(s3)
   return filesystem === undefined ? new MemoryDriver() : await FilesystemDriver.open(filesystem)
+}
+
+/** Where the data is, for people. */
+export function dataLocation ({ filesystem, s3aws, s3 = s3aws }: RegistryConfig['storage']): string {
+  if (s3 !== undefined) return s3Location(s3)
+  return filesystem === undefined ? 'memory' : resolve(filesystem.rootdirectory)
 }

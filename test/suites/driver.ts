@@ -19,14 +19,20 @@ export async function rejects (t: Test, operation: Promise<unknown>, kind: Drive
   return error
 }
 
+export interface DriverSuiteOptions {
+  /** Directories are only parts of names, so that one name can be both a file and a directory. */
+  readonly flat?: boolean
+}
+
 /** The contract of a StorageDriver. `make` gives an empty one that is gone with the test. */
-export function driverSuite (t: Test, make: (t: Test) => Promise<StorageDriver>): void {
+export function driverSuite (t: Test, make: (t: Test) => Promise<StorageDriver>, { flat = false }: DriverSuiteOptions = {}): void {
   t.test('content', async t => { contents(t, make) })
   t.test('streams', async t => { streams(t, make) })
   t.test('writers', async t => { writers(t, make) })
   t.test('names', async t => { names(t, make) })
-  t.test('move and delete', async t => { changes(t, make) })
+  t.test('move and delete', async t => { changes(t, make, flat) })
   t.test('what is missing', async t => { missing(t, make) })
+  t.test('files and directories of one name', async t => { if (flat) sharedNames(t, make); else separateNames(t, make) })
 }
 
 type Make = (t: Test) => Promise<StorageDriver>
@@ -317,14 +323,19 @@ function names (t: Test, make: Make): void {
     t.same(await driver.list('/dir/b'), ['deep'])
   })
 
-  t.test('a driver has no URL of its own for what it does not serve elsewhere', async t => {
+  t.test('a URL of its own serves the content, and a driver without one has none', async t => {
     const driver = await make(t)
-    await driver.write('/a', Buffer.from('x'))
-    t.equal(await driver.redirectUrl('/a', 'GET'), null)
+    await driver.write('/a', Buffer.from('content'))
+    const [get, head] = [await driver.redirectUrl('/a', 'GET'), await driver.redirectUrl('/a', 'HEAD')]
+    if (driver.redirects === false || get === null || head === null) return t.same([get, head], [null, null])
+    t.equal(await (await fetch(get)).text(), 'content')
+    const { status, headers } = await fetch(head, { method: 'HEAD' })
+    t.same([status, headers.get('content-length')], [200, '7'])
+    t.equal((await fetch(get.replace(/.$/, last => last === '0' ? '1' : '0'))).status, 403, 'and nothing else')
   })
 }
 
-function changes (t: Test, make: Make): void {
+function changes (t: Test, make: Make, flat: boolean): void {
   t.test('move takes a file away and puts it where directories are made for it', async t => {
     const driver = await make(t)
     await driver.write('/from/a', Buffer.from('content'))
@@ -358,16 +369,6 @@ function changes (t: Test, make: Make): void {
     t.same(await driver.list('/'), ['to'])
   })
 
-  t.test('move refuses to put a file in the place of a directory, and keeps both', async t => {
-    const driver = await make(t)
-    await driver.write('/a', Buffer.from('file'))
-    await driver.write('/dir/x', Buffer.from('in it'))
-    const error = await driver.move('/a', '/dir').then(() => undefined, (error: unknown) => error)
-    t.ok(DriverError.is(error) && error.kind === 'failed')
-    t.equal(String(await driver.read('/a')), 'file')
-    t.equal(String(await driver.read('/dir/x')), 'in it')
-  })
-
   t.test('moving what is missing is path-not-found and makes nothing', async t => {
     const driver = await make(t)
     await driver.write('/b', Buffer.from('kept'))
@@ -396,7 +397,7 @@ function changes (t: Test, make: Make): void {
     t.equal(await driver.prune('/full'), false)
     t.equal(await driver.prune('/full/a'), false)
     t.equal(await driver.prune('/missing'), false)
-    t.equal(await driver.prune('/empty'), true)
+    t.equal(await driver.prune('/empty'), !flat, 'one that is only a part of names went with the last of them')
     t.same(await driver.list('/'), ['full'])
     t.equal(String(await driver.read('/full/a')), 'x')
     await driver.write('/empty/b', Buffer.from('again'))
@@ -437,6 +438,24 @@ function missing (t: Test, make: Make): void {
     })
   }
 
+  t.test('a file has no children to list', async t => {
+    const driver = await make(t)
+    await driver.write('/file', Buffer.from('x'))
+    await rejects(t, driver.list('/file'), 'path-not-found', '/file', driver.name)
+  })
+}
+
+function separateNames (t: Test, make: Make): void {
+  t.test('move refuses to put a file in the place of a directory, and keeps both', async t => {
+    const driver = await make(t)
+    await driver.write('/a', Buffer.from('file'))
+    await driver.write('/dir/x', Buffer.from('in it'))
+    const error = await driver.move('/a', '/dir').then(() => undefined, (error: unknown) => error)
+    t.ok(DriverError.is(error) && error.kind === 'failed')
+    t.equal(String(await driver.read('/a')), 'file')
+    t.equal(String(await driver.read('/dir/x')), 'in it')
+  })
+
   t.test('nothing is made below a file, and the file stays', async t => {
     const driver = await make(t)
     await driver.write('/file', Buffer.from('x'))
@@ -450,12 +469,6 @@ function missing (t: Test, make: Make): void {
     t.equal(String(await driver.read('/other')), 'y')
   })
 
-  t.test('a file has no children to list', async t => {
-    const driver = await make(t)
-    await driver.write('/file', Buffer.from('x'))
-    await rejects(t, driver.list('/file'), 'path-not-found', '/file', driver.name)
-  })
-
   t.test('a directory is not replaced by a file', async t => {
     const driver = await make(t)
     await driver.write('/dir/a', Buffer.from('x'))
@@ -463,6 +476,36 @@ function missing (t: Test, make: Make): void {
     await rejects(t, driver.openWriter('/dir'), 'failed', '/dir', driver.name)
     await rejects(t, driver.openWriter('/dir', { append: true }), 'failed', '/dir', driver.name)
     t.equal(String(await driver.read('/dir/a')), 'x')
+  })
+}
+
+function sharedNames (t: Test, make: Make): void {
+  t.test('a file and a directory of one name keep out of each other\'s way', async t => {
+    const driver = await make(t)
+    await driver.write('/dir/a', Buffer.from('in it'))
+    await driver.write('/dir', Buffer.from('file'))
+    t.equal(String(await driver.read('/dir')), 'file')
+    t.equal(String(await driver.read('/dir/a')), 'in it')
+    t.match(await driver.stat('/dir'), { isDirectory: false, size: 4 })
+    t.same(await driver.list('/'), ['dir'])
+    t.same(await driver.list('/dir'), ['a'])
+  })
+
+  t.test('move puts a file beside a directory of its name, and keeps what lies in that', async t => {
+    const driver = await make(t)
+    await driver.write('/a', Buffer.from('file'))
+    await driver.write('/dir/x', Buffer.from('in it'))
+    await driver.move('/a', '/dir')
+    t.equal(String(await driver.read('/dir')), 'file')
+    t.equal(String(await driver.read('/dir/x')), 'in it')
+  })
+
+  t.test('delete removes both', async t => {
+    const driver = await make(t)
+    await driver.write('/dir/a', Buffer.from('in it'))
+    await driver.write('/dir', Buffer.from('file'))
+    await driver.delete('/dir')
+    t.same(await driver.list('/'), [])
   })
 }
 

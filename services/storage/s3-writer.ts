@@ -1,0 +1,241 @@
+import { buffer } from 'node:stream/consumers'
+import { DriverError } from '../errors/driver-error.js'
+import type { FileWriter } from './driver.js'
+import type { S3Bucket, S3Object, S3Part } from './s3-bucket.js'
+import { MIN_PART_BYTES, copyParts } from './s3-copy.js'
+import type { CopySettings } from './s3-copy.js'
+import { s3Error } from './s3-error.js'
+import { bytesOf, complete, growingMetadata, growingOf, partsOf } from './s3-growing.js'
+import type { Growing } from './s3-growing.js'
+import { S3PartBuffer } from './s3-part-buffer.js'
+import type { S3Slots } from './s3-slots.js'
+
+/** Parts of one writer that are under way at a time. */
+const MAX_IN_FLIGHT = 4
+
+export interface S3WriterParts {
+  readonly bucket: S3Bucket
+  readonly path: string
+  readonly partBytes: number
+  readonly copy: CopySettings
+  readonly slots: S3Slots
+}
+
+/** What lies in the file's place, and counts: the first `size` bytes of it. `isCut` when that is less than all. */
+interface Base { readonly size: number, readonly etag: string, readonly growing: Growing | undefined, readonly isCut: boolean }
+
+/**
+ * Sends full parts to a multipart upload while more arrives. `close` puts what is left over in the file's place, with
+ * the name of the upload: see `s3-growing.ts`. What an earlier writer left is only asked for when it is added to, and
+ * stays as it is until `close`.
+ */
+export class S3Writer implements FileWriter {
+  readonly #parts: S3WriterParts
+  readonly #buffer: S3PartBuffer
+  readonly #inFlight = new Set<Promise<void>>()
+  #base: Base
+  #isOpen = true
+  #isLoaded = false
+  #isDirty = false
+  #upload: string | undefined
+  /** By number, less 1; those under way are missing. */
+  #sent: Array<S3Part | undefined> = []
+  /** Bytes of all parts, those under way too. */
+  #sentBytes = 0
+  #failure: unknown
+
+  constructor (parts: S3WriterParts, found: S3Object) {
+    this.#parts = parts
+    this.#buffer = new S3PartBuffer(parts.partBytes)
+    this.#base = baseOf(found)
+  }
+
+  get size (): number {
+    return this.#isLoaded ? this.#sentBytes + this.#buffer.length : this.#base.size
+  }
+
+  async write (chunks: readonly Uint8Array[]): Promise<void> {
+    if (chunks.every(({ byteLength }) => byteLength === 0)) return
+    await this.#run(async () => {
+      await this.#load()
+      this.#isDirty = true
+      for (let chunk of chunks) {
+        while (chunk.byteLength > 0) {
+          chunk = chunk.subarray(this.#buffer.append(chunk))
+          if (this.#buffer.isFull) await this.#send()
+        }
+      }
+      if (this.#failure !== undefined) await this.#settle()
+    })
+  }
+
+  async truncate (size: number): Promise<void> {
+    await this.#run(async () => {
+      await this.#settle().catch(() => {}) // that one was told
+      if (size === this.#base.size) await this.#reset()
+      else if (size === 0) await this.#restart()
+      else if (size !== this.size) await this.#cut(size)
+    })
+  }
+
+  async close (): Promise<void> {
+    if (!this.#isOpen) return
+    this.#isOpen = false
+    await this.#run(async () => {
+      if (this.#isDirty) await this.#save()
+    })
+  }
+
+  async cancel (): Promise<void> {
+    this.#isOpen = false
+    await this.#run(async () => {
+      await this.#settle().catch(() => {})
+      const { bucket, path } = this.#parts
+      for (const upload of this.#uploads()) await bucket.abortUpload(bucket.key(path), upload)
+      await bucket.delete([bucket.key(path)])
+    })
+  }
+
+  /** Fetches what is needed to add to what is there: of most files nothing. */
+  async #load (): Promise<void> {
+    if (this.#isLoaded) return
+    const { bucket, path } = this.#parts
+    const { size, etag, growing } = this.#base
+    const key = bucket.key(path)
+    if (growing !== undefined) {
+      this.#begin(growing.upload, (await partsOf(bucket, path, growing)).slice(0, growing.count))
+    } else if (size >= MIN_PART_BYTES) {
+      const upload = await bucket.createUpload(key)
+      this.#upload = upload
+      this.#begin(upload, await copyParts(bucket, { key, etag, size, end: size }, { key, upload }, this.#parts.copy))
+    }
+    const rest = size - this.#sentBytes
+    if (rest > 0) this.#buffer.append(await buffer((await bucket.get(key, { range: `bytes=0-${rest - 1}`, etag })).body))
+    this.#isLoaded = true
+  }
+
+  #begin (upload: string, parts: S3Part[]): void {
+    this.#upload = upload
+    this.#sent = parts
+    this.#sentBytes = bytesOf(parts)
+  }
+
+  /** Sends the buffer as the next part, and does not wait for it; what goes wrong is kept for `#settle`. */
+  async #send (): Promise<void> {
+    const { bucket, path, slots } = this.#parts
+    const key = bucket.key(path)
+    const body = this.#buffer.take()
+    const index = this.#sent.length
+    this.#sent.push(undefined)
+    this.#sentBytes += body.length
+    try {
+      while (this.#inFlight.size >= MAX_IN_FLIGHT) await Promise.race(this.#inFlight)
+      const upload = this.#upload ??= await bucket.createUpload(key)
+      const release = await slots.take()
+      const sending = bucket.uploadPart(key, upload, index + 1, body)
+        .then(part => { this.#sent[index] = part }, (error: unknown) => { this.#failure ??= error })
+        .finally(() => { release(); this.#inFlight.delete(sending) })
+      this.#inFlight.add(sending)
+    } catch (error) {
+      this.#failure ??= error
+    }
+  }
+
+  /** Waits for the parts under way. When one failed, the file ends before it. */
+  async #settle (): Promise<void> {
+    await Promise.all(this.#inFlight)
+    if (this.#failure === undefined) return
+    const failure = this.#failure
+    this.#failure = undefined
+    const missing = this.#sent.indexOf(undefined)
+    if (missing >= 0) {
+      this.#sent.length = missing
+      this.#sentBytes = bytesOf(this.#arrived())
+      this.#buffer.clear()
+    }
+    throw failure
+  }
+
+  async #save (): Promise<void> {
+    const { bucket, path } = this.#parts
+    await this.#load()
+    await this.#settle()
+    if (this.#upload !== undefined && this.#buffer.length >= MIN_PART_BYTES) {
+      await this.#send()
+      await this.#settle()
+    }
+    const metadata = this.#upload === undefined ? undefined : growingMetadata(this.#upload, this.#arrived())
+    const bytes = this.#buffer.view()
+    const etag = await bucket.put(bucket.key(path), bytes, metadata)
+    this.#base = baseOf({ size: bytes.length, etag, modified: new Date(0), metadata: metadata ?? {} })
+    this.#isDirty = false
+  }
+
+  /** Back to what lies in the file's place. */
+  async #reset (): Promise<void> {
+    if (!this.#isLoaded) return
+    const { bucket, path } = this.#parts
+    const own = this.#upload === this.#base.growing?.upload ? undefined : this.#upload
+    this.#forget()
+    this.#isDirty = this.#base.isCut
+    // One that stays is ended with the session it belongs to.
+    if (own !== undefined) await bucket.abortUpload(bucket.key(path), own).catch(() => {})
+  }
+
+  async #restart (): Promise<void> {
+    const { bucket, path } = this.#parts
+    const key = bucket.key(path)
+    const uploads = this.#uploads()
+    // In this order: what lies there must never name an upload that is gone.
+    const etag = await bucket.put(key, Buffer.alloc(0))
+    this.#forget()
+    this.#base = { size: 0, etag, growing: undefined, isCut: false }
+    this.#isDirty = false
+    for (const upload of uploads) await bucket.abortUpload(key, upload).catch(() => {})
+  }
+
+  async #cut (size: number): Promise<void> {
+    if (size > this.size) throw new DriverError('failed', { driver: 's3', path: this.#parts.path, detail: 'a file is not made longer' })
+    await this.#load()
+    this.#isDirty = true
+    if (size >= this.#sentBytes) return this.#buffer.cut(size - this.#sentBytes)
+    // Parts cannot be cut, nor read before they are an object.
+    await this.#save()
+    const { bucket, path } = this.#parts
+    const { growing } = this.#base
+    if (growing === undefined) throw new Error('parts without an upload')
+    const { etag } = await complete(bucket, path, growing, this.#parts.copy)
+    this.#forget()
+    this.#base = { size, etag, growing: undefined, isCut: true }
+    this.#isDirty = true
+  }
+
+  #forget (): void {
+    this.#isLoaded = false
+    this.#upload = undefined
+    this.#sent = []
+    this.#sentBytes = 0
+    this.#buffer.clear()
+  }
+
+  #uploads (): Set<string> {
+    return new Set([this.#upload, this.#base.growing?.upload].filter(upload => upload !== undefined))
+  }
+
+  #arrived (): S3Part[] {
+    return this.#sent.filter(part => part !== undefined)
+  }
+
+  async #run<T> (operation: () => Promise<T>): Promise<T> {
+    try {
+      return await operation()
+    } catch (error) {
+      throw s3Error(this.#parts.path, error)
+    }
+  }
+}
+
+function baseOf (found: S3Object): Base {
+  const growing = growingOf(found)
+  return { size: found.size + (growing?.bytes ?? 0), etag: found.etag, growing, isCut: false }
+}
