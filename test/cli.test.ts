@@ -222,6 +222,12 @@ t.test('a data directory that cannot be made is one line that names the key and 
   t.equal(line, `oci-registry: storage.filesystem.rootdirectory: cannot write to ${join(cwd, 'file/data')} (ENOTDIR)`)
 })
 
+t.test('a data directory where nothing can be made is one line, too', async t => {
+  const cwd = t.testdir()
+  const line = await refusal(t, ['serve', '--set', 'storage.filesystem.rootdirectory=/proc/nothing/here'], cwd)
+  t.equal(line, 'oci-registry: storage.filesystem.rootdirectory: cannot write to /proc/nothing/here (ENOENT)')
+})
+
 t.test('a configuration file that cannot be read is one line that names the file', async t => {
   const cwd = t.testdir({ directory: {} })
   t.equal(await refusal(t, ['serve', 'missing.yml'], cwd), 'oci-registry: cannot read missing.yml (ENOENT)')

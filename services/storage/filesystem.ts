@@ -41,7 +41,7 @@ export class FilesystemDriver implements StorageDriver {
   static async open ({ rootdirectory, fsync = true }: FilesystemOptions): Promise<FilesystemDriver> {
     const root = resolve(rootdirectory)
     try {
-      await mkdir(root, { recursive: true })
+      await makeDirectory(root)
       await access(root, constants.R_OK | constants.W_OK | constants.X_OK)
     } catch (error) {
       const reason = (error as NodeJS.ErrnoException).code ?? String(error)
@@ -214,4 +214,20 @@ export class FilesystemDriver implements StorageDriver {
       throw filesystemError(path, error)
     }
   }
+}
+
+/** Like `mkdir -p`. Node's own goes round in circles where nothing can be made, for instance below /proc. */
+async function makeDirectory (path: string): Promise<void> {
+  if (await isDirectory(path)) return
+  if (dirname(path) !== path) await makeDirectory(dirname(path))
+  try {
+    await mkdir(path)
+  } catch (error) {
+    // Somebody else may have been faster.
+    if (!await isDirectory(path)) throw error
+  }
+}
+
+async function isDirectory (path: string): Promise<boolean> {
+  return await stat(path).then(found => found.isDirectory(), () => false)
 }
