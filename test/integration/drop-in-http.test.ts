@@ -1,6 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
+import { Agent, fetch } from 'undici'
+import type { Response } from 'undici'
 import { needs } from '../helpers/clients.js'
 import { DIFFERENCES, EVERYWHERE, differencesTable } from '../helpers/differences.js'
 import type { Difference } from '../helpers/differences.js'
@@ -205,6 +207,23 @@ const COMPARED = [
 
 type Answer = Readonly<Record<string, string>>
 
+/** A connection for each request: the oracle closes some after an answer that it cut off, without a word. */
+const dispatcher = new Agent({ pipelining: 0 })
+
+/**
+ * The oracle closes the connection under a body that is too large, and which of the two arrives first, its answer or
+ * the end, is chance: asked again it is asked the same.
+ */
+async function answered (send: () => Promise<Response>, tries = 20): Promise<Response> {
+  try {
+    return await send()
+  } catch (error) {
+    const { code = '' } = (error as Error).cause as NodeJS.ErrnoException
+    if (tries === 1 || !['EPIPE', 'ECONNRESET', 'UND_ERR_SOCKET'].includes(code)) throw error
+    return await answered(send, tries - 1)
+  }
+}
+
 /** Sends the list and returns what of each answer clients look at, free of what differs from run to run. */
 async function replay (url: string): Promise<Map<string, Answer>> {
   const answers = new Map<string, Answer>()
@@ -215,7 +234,7 @@ async function replay (url: string): Promise<Map<string, Answer>> {
     const target = path
       .replace('{location}&', location.includes('?') ? `${location}&` : `${location}?`)
       .replace('{location}', location).replace('{stale}', stale).replace('{foreign}', location.replace('/one/', '/two/'))
-    const response = await fetch(new URL(target, url), { method, headers, redirect: 'manual', ...(body === undefined ? {} : { body }) })
+    const response = await answered(async () => await fetch(new URL(target, url), { method, headers, redirect: 'manual', dispatcher, ...(body === undefined ? {} : { body }) }))
     // The oracle announces more than it sends with a 416.
     const text = await response.text().catch(() => 'cut off')
     answers.set(name, shape(response, text, method))
