@@ -5,6 +5,7 @@ import { isPathNotFound, orIfMissing } from '../errors/driver-error.js'
 import { Quarantine } from '../garbage/quarantine.js'
 import type { Digest } from '../reference/reference.js'
 import type { ByteRange, StorageDriver } from '../storage/driver.js'
+import type { Settling } from '../storage/settling.js'
 import { blobPath } from './layout.js'
 import type { BlobStatter, Descriptor, Eventually } from './types.js'
 
@@ -70,8 +71,8 @@ export class GlobalBlobStore implements BlobStatter {
   }
 
   /** Stores bytes the caller has hashed. */
-  async put (digest: Digest, bytes: Uint8Array): Promise<void> {
-    await this.#driver.write(blobPath(digest), bytes)
+  async put (digest: Digest, bytes: Uint8Array, settling?: Settling): Promise<void> {
+    await this.#driver.write(blobPath(digest), bytes, { settling })
   }
 
   /** Whether the content is in its place. A copy of another size is damaged, and is removed. */
@@ -84,9 +85,9 @@ export class GlobalBlobStore implements BlobStatter {
   }
 
   /** Takes over a file of verified, durable content. */
-  async adopt (path: string, digest: Digest, size: number): Promise<void> {
+  async adopt (path: string, digest: Digest, size: number, settling?: Settling): Promise<void> {
     try {
-      await this.#driver.move(path, blobPath(digest))
+      await this.#driver.move(path, blobPath(digest), { settling })
     } catch (error) {
       // Another session with the same content may have been faster, then the file can be gone with its session.
       if (!isPathNotFound(error) || (await this.verify(digest))?.size !== size) throw error

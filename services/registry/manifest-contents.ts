@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import { digestOf } from '../reference/reference.js'
 import type { Digest } from '../reference/reference.js'
+import type { Settling } from '../storage/settling.js'
 import type { GlobalBlobStore } from './blob-store.js'
 import { inferMediaType } from './manifest-content.js'
 
@@ -73,7 +74,7 @@ export class ManifestContents {
   }
 
   /** Stores the bytes, unless they are here and intact. */
-  async put (digest: Digest, bytes: Buffer): Promise<void> {
-    if (await this.intact(digest) === undefined) await this.#blobs.put(digest, bytes)
+  async put (digest: Digest, bytes: Buffer, settling?: Settling): Promise<void> {
+    if (await this.intact(digest) === undefined) await this.#blobs.put(digest, bytes, settling)
   }
 }

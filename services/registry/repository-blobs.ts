@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream'
 import { OciError } from '../errors/oci-error.js'
 import type { Digest, RepositoryName } from '../reference/reference.js'
 import type { ByteRange } from '../storage/driver.js'
+import { Settling } from '../storage/settling.js'
 import type { UploadSession } from '../uploads/session.js'
 import type { UploadSessions } from '../uploads/sessions.js'
 import type { BlobHolders } from './blob-holders.js'
@@ -95,9 +96,11 @@ export class RepositoryBlobs implements BlobStore {
     // If either fails the session still holds every acknowledged byte, and the client may repeat its PUT.
     const publish = async (): Promise<Descriptor> => {
       const isHere = await content.holds(canonical, size)
-      await links.link(digest, canonical)
+      const settling = new Settling()
+      await links.link(digest, canonical, settling)
       // What was there may have been put aside by a collection since; the bytes are here anyway.
-      if (!isHere || !await content.holds(canonical, size)) await content.adopt(path, canonical, size)
+      if (!isHere || !await content.holds(canonical, size)) await content.adopt(path, canonical, size, settling)
+      await settling.end()
       return descriptor
     }
     await links.remember(digest, canonical, async () => await content.remember(canonical, publish))

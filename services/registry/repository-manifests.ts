@@ -3,6 +3,7 @@ import { OciError } from '../errors/oci-error.js'
 import { algorithmOf, digestOf, isCanonical } from '../reference/reference.js'
 import type { Digest, Reference, RepositoryName, Tag } from '../reference/reference.js'
 import type { StorageDriver } from '../storage/driver.js'
+import { Settling } from '../storage/settling.js'
 import { concurrently } from './concurrently.js'
 import type { LinkedBlobStore } from './linked-blob-store.js'
 import { parseManifest } from './manifest-content.js'
@@ -98,15 +99,18 @@ export class RepositoryManifests implements ManifestStore {
     const { subject, mediaType } = content
     let isCertain = true
     await revisions.remember(digest, canonical, async () => {
-      await contents.put(canonical, bytes)
+      const settling = new Settling()
+      await contents.put(canonical, bytes, settling)
       isCertain = await keepMediaType(driver, name, canonical, { bytes, mediaType })
       // Listed before it is linked: the list passes over what is not linked, and a linked one is never missing from it.
-      if (subject !== undefined) await referrers.add(subject, canonical)
-      await revisions.link(digest, canonical)
+      if (subject !== undefined) await referrers.add(subject, canonical, settling)
+      await revisions.link(digest, canonical, settling)
       await publication.confirm(content, canonical, bytes)
       // A collection removes these with the manifest they belong to, and leaves them alone once there is a link.
       await keepMediaType(driver, name, canonical, { bytes, mediaType })
-      if (subject !== undefined && !await referrers.has(subject, canonical)) await referrers.add(subject, canonical)
+      if (subject !== undefined && !await referrers.has(subject, canonical)) await referrers.add(subject, canonical, settling)
+      // Before a tag can point at it.
+      await settling.end()
       return { mediaType, digest: canonical, size: bytes.length }
     })
     // pushed again as something else, it is that everywhere.

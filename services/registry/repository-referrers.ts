@@ -2,6 +2,7 @@ import { orIfMissing } from '../errors/driver-error.js'
 import { algorithmOf, digestOf, hexOf, isAlgorithm, isDigest } from '../reference/reference.js'
 import type { Digest, RepositoryName, Tag } from '../reference/reference.js'
 import type { StorageDriver } from '../storage/driver.js'
+import type { Settling } from '../storage/settling.js'
 import { concurrently } from './concurrently.js'
 import { referrerLinkPath, referrerPath, referrersPath } from './layout.js'
 import type { LinkedBlobStore } from './linked-blob-store.js'
@@ -36,9 +37,9 @@ export class RepositoryReferrers implements ReferrerStore {
     return found.filter(descriptor => descriptor !== undefined)
   }
 
-  async add (subject: Digest, referrer: Digest): Promise<void> {
+  async add (subject: Digest, referrer: Digest, settling?: Settling): Promise<void> {
     const { driver, name } = this.#parts
-    await writeLink(driver, referrerLinkPath(name, subject, referrer), referrer)
+    await writeLink(driver, referrerLinkPath(name, subject, referrer), referrer, settling)
   }
 
   async has (subject: Digest, referrer: Digest): Promise<boolean> {

@@ -3,6 +3,7 @@ import { OciError } from '../errors/oci-error.js'
 import { isTag } from '../reference/reference.js'
 import type { Digest, RepositoryName, Tag } from '../reference/reference.js'
 import type { StorageDriver } from '../storage/driver.js'
+import { Settling } from '../storage/settling.js'
 import { concurrently } from './concurrently.js'
 import { manifestsPath, tagCurrentPath, tagIndexPath, tagPath, tagsPath } from './layout.js'
 import { readLink, writeLink } from './linked-blob-store.js'
@@ -25,8 +26,10 @@ export class RepositoryTags implements TagStore {
 
   async set (tag: Tag, digest: Digest): Promise<void> {
     // A tag is listed as soon as it has a directory, so what it points at is what goes into that first.
-    await writeLink(this.#driver, tagCurrentPath(this.#name, tag), digest)
-    await writeLink(this.#driver, tagIndexPath(this.#name, tag, digest), digest)
+    const settling = new Settling()
+    await writeLink(this.#driver, tagCurrentPath(this.#name, tag), digest, settling)
+    await writeLink(this.#driver, tagIndexPath(this.#name, tag, digest), digest, settling)
+    await settling.end()
   }
 
   async delete (tag: Tag): Promise<boolean> {

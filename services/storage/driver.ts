@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import type { Settling } from './settling.js'
 
 /** What storage knows of a path. `size` is in bytes and 0 for directories. */
 export interface FileInfo {
@@ -11,7 +12,12 @@ export interface FileInfo {
 /** Byte positions, both inclusive. */
 export interface ByteRange { readonly start: number, readonly end: number }
 
-export interface WriteOptions {
+export interface SettleOptions {
+  /** Takes what a crash could still undo, of the place rather than the content; without it the call waits itself. */
+  readonly settling?: Settling | undefined
+}
+
+export interface WriteOptions extends SettleOptions {
   /**
    * False when the content may be lost in a crash of the machine, because it can be made again. It is still never
    * seen half-written. Default true.
@@ -42,7 +48,7 @@ export interface StorageDriver {
   /** Names of the direct children in byte order. Throws `path-not-found`. */
   list (path: string): Promise<string[]>
   /** Replaces `to`. Throws `path-not-found`. */
-  move (from: string, to: string): Promise<void>
+  move (from: string, to: string, options?: SettleOptions): Promise<void>
   /** Removes the path and all below it. Throws `path-not-found`. */
   delete (path: string): Promise<void>
   /**
@@ -65,8 +71,11 @@ export interface FileWriter {
   write (chunks: readonly Uint8Array[]): Promise<void>
   /** Cuts the file back to `size` bytes. */
   truncate (size: number): Promise<void>
-  /** Makes everything written so far survive a crash, and closes. The file can be opened again to append. */
-  close (): Promise<void>
+  /**
+   * Makes everything written so far survive a crash, and closes. The file can be opened again to append. With
+   * `moving` its place need not survive, only its bytes: it is about to get another one.
+   */
+  close (options?: { readonly moving?: boolean }): Promise<void>
   /** Discards the file. */
   cancel (): Promise<void>
 }

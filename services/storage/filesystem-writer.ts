@@ -1,79 +1,113 @@
-import { rm } from 'node:fs/promises'
-import type { FileHandle } from 'node:fs/promises'
+import { fdatasync, ftruncate } from 'node:fs'
+import { dirname } from 'node:path'
+import { promisify } from 'node:util'
+import type { DirectorySyncs } from './directory-syncs.js'
 import type { FileWriter } from './driver.js'
+import { MAX_DIRECT_BYTES, POOLED } from './file-calls.js'
+import type { FileCalls } from './file-calls.js'
 import { filesystemError } from './filesystem-error.js'
 
-interface FilesystemWriterState { path: string, file: string, size: number, fsync: boolean }
+interface FilesystemWriterParts {
+  readonly path: string
+  readonly file: string
+  readonly size: number
+  readonly calls: FileCalls
+  /** Without it nothing is synced. */
+  readonly syncs?: DirectorySyncs
+}
+
+const syncData = promisify(fdatasync)
+const truncateFile = promisify(ftruncate)
 
 /**
  * Appends at a position of its own rather than at the end of the file: bytes that a failed write left behind the
  * position are overwritten, not counted.
  */
 export class FilesystemWriter implements FileWriter {
-  readonly #handle: FileHandle
-  readonly #state: FilesystemWriterState
+  readonly #fd: number
+  readonly #parts: FilesystemWriterParts
+  #size: number
   #open = true
   #dirty: boolean
+  /** The write that is under way: its descriptor must not become another file's. */
+  #writing: Promise<void> = Promise.resolve()
 
-  constructor (handle: FileHandle, state: FilesystemWriterState) {
-    this.#handle = handle
-    this.#state = state
+  constructor (fd: number, parts: FilesystemWriterParts) {
+    this.#fd = fd
+    this.#parts = parts
+    this.#size = parts.size
     // What an earlier writer left may have been cut off before it was synced: the process may have been killed.
-    this.#dirty = state.size > 0
+    this.#dirty = parts.size > 0
   }
 
   get size (): number {
-    return this.#state.size
+    return this.#size
   }
 
   async write (chunks: readonly Uint8Array[]): Promise<void> {
-    await this.#run(async () => {
+    this.#writing = this.#run(async () => {
       let rest = chunks
+      let bytes = 0
+      for (const chunk of chunks) bytes += chunk.byteLength
+      const calls = bytes > MAX_DIRECT_BYTES ? POOLED : this.#parts.calls
       while (rest.length > 0) {
         this.#dirty = true
-        const { bytesWritten } = await this.#handle.writev(rest, this.#state.size)
-        this.#state.size += bytesWritten
-        rest = after(rest, bytesWritten)
-        if (rest.length > 0 && bytesWritten === 0) throw new Error('nothing could be written')
+        const written = await calls.write(this.#descriptor, rest, this.#size)
+        this.#size += written
+        rest = after(rest, written)
+        if (rest.length > 0 && written === 0) throw new Error('nothing could be written')
       }
     })
+    await this.#writing
   }
 
   async truncate (size: number): Promise<void> {
     await this.#run(async () => {
       this.#dirty = true
-      await this.#handle.truncate(size)
-      this.#state.size = size
+      await truncateFile(this.#descriptor, size)
+      this.#size = size
     })
   }
 
-  async close (): Promise<void> {
+  async close ({ moving = false }: { readonly moving?: boolean } = {}): Promise<void> {
     if (!this.#open) return
     this.#open = false
+    const { calls, file, syncs } = this.#parts
+    await this.#writing.catch(() => {})
     await this.#run(async () => {
       try {
-        if (this.#dirty && this.#state.fsync) await this.#handle.datasync()
+        if (!this.#dirty || syncs === undefined) return
+        // The names too: whoever made them may have been another process.
+        await Promise.all([syncData(this.#fd), moving ? undefined : syncs.settle([file, dirname(file)])])
       } finally {
-        await this.#handle.close()
+        await calls.close(this.#fd)
       }
     })
   }
 
   async cancel (): Promise<void> {
+    const { calls, file } = this.#parts
     await this.#run(async () => {
       if (this.#open) {
         this.#open = false
-        await this.#handle.close()
+        await this.#writing.catch(() => {})
+        await calls.close(this.#fd)
       }
-      await rm(this.#state.file)
+      await calls.unlink(file)
     })
+  }
+
+  /** A closed descriptor may be another file's by now. */
+  get #descriptor (): number {
+    if (!this.#open) throw Object.assign(new Error('EBADF: the writer is closed'), { code: 'EBADF' })
+    return this.#fd
   }
 
   async #run<T> (operation: () => Promise<T>): Promise<T> {
     try {
       return await operation()
     } catch (error) {
-      throw filesystemError(this.#state.path, error)
+      throw filesystemError(this.#parts.path, error)
     }
   }
 }

@@ -1,16 +1,20 @@
 import { randomUUID } from 'node:crypto'
-import { close, fstat, open as openCallback } from 'node:fs'
-import type { FileHandle } from 'node:fs/promises'
-import { access, constants, mkdir, open, readFile, readdir, rename, rm, rmdir, stat, unlink } from 'node:fs/promises'
+import { readFile as readFileCallback, readSync } from 'node:fs'
+import { access, constants, mkdir, readdir, stat } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import type { Readable } from 'node:stream'
 import { promisify } from 'node:util'
 import { ConfigError } from '../errors/config-error.js'
 import { DriverError } from '../errors/driver-error.js'
-import type { ByteRange, FileInfo, FileWriter, StorageDriver, WriteOptions } from './driver.js'
+import type { Eventually } from '../registry/types.js'
+import { DirectorySyncs, syncFile } from './directory-syncs.js'
+import type { ByteRange, FileInfo, FileWriter, SettleOptions, StorageDriver, WriteOptions } from './driver.js'
+import { DIRECT, MAX_DIRECT_BYTES, POOLED, isLocal, removeAll } from './file-calls.js'
+import type { FileCalls } from './file-calls.js'
 import { FileStream } from './file-stream.js'
 import { filesystemError } from './filesystem-error.js'
 import { FilesystemWriter } from './filesystem-writer.js'
+import type { Settling } from './settling.js'
 
 export interface FilesystemOptions {
   /** Everything lies below this directory; made when missing. */
@@ -19,9 +23,8 @@ export interface FilesystemOptions {
   readonly fsync?: boolean
 }
 
-const openFile = promisify(openCallback)
-const closeFile = promisify(close)
-const fileStatus = promisify(fstat)
+/** Of a file that is open, or has this name. */
+const readFile = promisify(readFileCallback)
 
 // A temporary file lies beside its target, so that the rename stays in one file system. No name of the layout begins
 // with a dot, so what a crash leaves behind is never listed.
@@ -36,6 +39,11 @@ export class FilesystemDriver implements StorageDriver {
   readonly redirects = false
   readonly #root: string
   readonly #fsync: boolean
+  readonly #syncs: DirectorySyncs
+  /** Calls that change nothing. */
+  readonly #looks: FileCalls
+  /** Calls that change something: with fsync they may have to wait for what is being synced. */
+  readonly #changes: FileCalls
 
   /** @throws {ConfigError} when the directory cannot be made or written. */
   static async open ({ rootdirectory, fsync = true }: FilesystemOptions): Promise<FilesystemDriver> {
@@ -53,52 +61,49 @@ export class FilesystemDriver implements StorageDriver {
   private constructor (root: string, fsync: boolean) {
     this.#root = root
     this.#fsync = fsync
+    this.#syncs = new DirectorySyncs(root)
+    this.#looks = isLocal(root) ? DIRECT : POOLED
+    this.#changes = fsync ? POOLED : this.#looks
   }
 
-  async read (path: string, { maxBytes }: { readonly maxBytes?: number } = {}): Promise<Buffer> {
-    if (maxBytes === undefined) return await this.#run(path, () => readFile(this.#file(path)))
+  async read (path: string, { maxBytes = Infinity }: { readonly maxBytes?: number } = {}): Promise<Buffer> {
     return await this.#run(path, async () => {
-      const handle = await open(this.#file(path))
+      const fd = await this.#looks.open(this.#file(path), 'r')
       try {
-        const { size } = await handle.stat()
+        const { size } = await this.#looks.status(fd)
         if (size > maxBytes) throw new DriverError('too-large', { driver: this.name, path, detail: `longer than ${maxBytes} bytes` })
-        return await handle.readFile()
+        return await readAll(fd, size, this.#looks === DIRECT)
       } finally {
-        await handle.close()
+        await this.#looks.close(fd)
       }
     })
   }
 
-  async write (path: string, content: Uint8Array, { durable = true }: WriteOptions = {}): Promise<void> {
+  async write (path: string, content: Uint8Array, { durable = true, settling }: WriteOptions = {}): Promise<void> {
     await this.#run(path, async () => {
       const target = this.#file(path)
       const temporary = join(dirname(target), `${TEMPORARY_PREFIX}${randomUUID()}`)
-      const handle = await this.#inDirectoryOf(target, () => open(temporary, 'wx'))
+      const { result: fd, made } = await this.#inDirectoryOf(target, () => this.#changes.open(temporary, 'wx'))
       try {
-        try {
-          await handle.writeFile(content)
-          if (durable && this.#fsync) await handle.sync()
-        } finally {
-          await handle.close()
-        }
-        await rename(temporary, target)
+        await this.#fill(fd, content, durable && this.#fsync)
+        await this.#changes.rename(temporary, target)
       } catch (error) {
-        await unlink(temporary).catch(() => {})
+        await attempted(() => this.#changes.unlink(temporary))
         throw error
       }
-      if (durable) await this.#syncDirectory(dirname(target))
+      await this.#settle(path, durable ? [target, ...made] : made.slice(1), settling)
     })
   }
 
   async createReadStream (path: string, range?: ByteRange): Promise<Readable> {
     return await this.#run(path, async () => {
-      const fd = await openFile(this.#file(path), 'r')
+      const fd = await this.#looks.open(this.#file(path), 'r')
       try {
-        const { size, isFile } = await fileStatus(fd).then(status => ({ size: status.size, isFile: status.isFile() }))
-        if (!isFile) throw new Error('is not a file')
-        return new FileStream(fd, { start: range?.start ?? 0, end: Math.min(range?.end ?? Infinity, size - 1) })
+        const status = await this.#looks.status(fd)
+        if (!status.isFile()) throw new Error('is not a file')
+        return new FileStream(fd, { start: range?.start ?? 0, end: Math.min(range?.end ?? Infinity, status.size - 1) })
       } catch (error) {
-        await closeFile(fd)
+        await this.#looks.close(fd)
         throw error
       }
     })
@@ -107,22 +112,22 @@ export class FilesystemDriver implements StorageDriver {
   async openWriter (path: string, { append = false }: { readonly append?: boolean } = {}): Promise<FileWriter> {
     return await this.#run(path, async () => {
       const file = this.#file(path)
-      const handle = append ? await open(file, 'r+') : await this.#inDirectoryOf(file, () => open(file, 'w'))
-      try {
-        const { size } = await handle.stat()
-        // The new name in the directory must be as durable as the bytes that will be acknowledged.
-        if (!append) await this.#syncDirectory(dirname(file))
-        return new FilesystemWriter(handle, { path, file, size, fsync: this.#fsync })
-      } catch (error) {
-        await handle.close()
-        throw error
+      const parts = { path, file, calls: this.#changes, ...(this.#fsync ? { syncs: this.#syncs } : {}) }
+      if (append) {
+        const fd = await this.#changes.open(file, 'r+')
+        return new FilesystemWriter(fd, { ...parts, size: (await this.#looks.status(fd)).size })
       }
+      const { result: fd, made } = await this.#inDirectoryOf(file, () => this.#changes.open(file, 'w'))
+      // Nothing is acknowledged of an empty file. Its own name, and that of its directory, are made durable with its
+      // first bytes; what was made above them may be used by others before that.
+      await this.#settle(path, made.slice(1))
+      return new FilesystemWriter(fd, { ...parts, size: 0 })
     })
   }
 
   async stat (path: string): Promise<FileInfo> {
     return await this.#run(path, async () => {
-      const found = await stat(this.#file(path))
+      const found = await this.#looks.stat(this.#file(path))
       const isDirectory = found.isDirectory()
       return { path, size: isDirectory ? 0 : found.size, isDirectory, modified: found.mtime }
     })
@@ -133,25 +138,24 @@ export class FilesystemDriver implements StorageDriver {
     return names.filter(name => !name.startsWith('.')).sort()
   }
 
-  async move (from: string, to: string): Promise<void> {
+  async move (from: string, to: string, { settling }: SettleOptions = {}): Promise<void> {
     await this.#run(from, async () => {
       const source = this.#file(from)
       const target = this.#file(to)
-      await stat(source) // a missing source must not make the target's directories
-      await this.#inDirectoryOf(target, () => rename(source, target))
-      await this.#syncDirectory(dirname(target))
+      await this.#looks.stat(source) // a missing source must not make the target's directories
+      const { made } = await this.#inDirectoryOf(target, () => this.#changes.rename(source, target))
+      await this.#settle(from, [target, ...made], settling)
     })
   }
 
   async delete (path: string): Promise<void> {
-    // Without `force`: a missing path is an error of the contract.
-    await this.#run(path, () => rm(this.#file(path), { recursive: true }))
+    await this.#run(path, () => removeAll(this.#changes, this.#file(path)))
   }
 
   async prune (path: string): Promise<boolean> {
     return await this.#run(path, async () => {
       try {
-        await rmdir(this.#file(path))
+        await this.#changes.rmdir(this.#file(path))
         return true
       } catch (error) {
         // Whoever is about to write into it makes it again: see #inDirectoryOf.
@@ -171,40 +175,42 @@ export class FilesystemDriver implements StorageDriver {
     return join(this.#root, path)
   }
 
+  /** Writes a new file and closes it. */
+  async #fill (fd: number, content: Uint8Array, durable: boolean): Promise<void> {
+    const calls = content.byteLength > MAX_DIRECT_BYTES ? POOLED : this.#changes
+    try {
+      for (let position = 0; position < content.byteLength;) position += await calls.write(fd, [content.subarray(position)], position)
+      if (durable) await syncFile(fd)
+    } finally {
+      await this.#changes.close(fd)
+    }
+  }
+
   /**
    * Runs `operation`, making the directory first when that turns out to be what is missing. More than once, because
-   * a delete may take the directory away between the two.
+   * a delete may take the directory away between the two. `made` are the directories that were made, deepest first.
    */
-  async #inDirectoryOf<T> (file: string, operation: () => Promise<T>): Promise<T> {
+  async #inDirectoryOf<T> (file: string, operation: () => Eventually<T>): Promise<{ result: T, made: string[] }> {
+    const directory = dirname(file)
+    // Making what is there costs less than finding out by a failure, where nobody waits for a thread.
+    let first = this.#changes === DIRECT ? await attempted(() => DIRECT.mkdir(directory)) : undefined
     for (let attempt = 1; ; attempt++) {
       try {
-        return await operation()
+        return { result: await operation(), made: first === undefined ? [] : upTo(directory, first) }
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || attempt > 3) throw error
       }
-      await this.#makeDirectory(dirname(file))
+      const made = await this.#changes.mkdir(directory)
+      if (first === undefined || (made !== undefined && made.length < first.length)) first = made
     }
   }
 
-  async #makeDirectory (directory: string): Promise<void> {
-    const first = await mkdir(directory, { recursive: true })
-    if (first === undefined) return
-    // Each new directory is an entry in its parent; `directory` itself is synced after the file is in it.
-    for (let made = directory; made.length >= first.length; made = dirname(made)) await this.#syncDirectory(dirname(made))
-  }
-
-  async #syncDirectory (directory: string): Promise<void> {
+  /** Waits until these names survive a crash, or lets `settling` wait. */
+  async #settle (path: string, names: readonly string[], settling?: Settling): Promise<void> {
     if (!this.#fsync) return
-    let handle: FileHandle | undefined
-    try {
-      handle = await open(directory, 'r')
-      await handle.sync()
-    } catch (error) {
-      // What was in it was moved on meanwhile, and the directory pruned: its new place is the mover's to make durable.
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-    } finally {
-      await handle?.close()
-    }
+    const settled = this.#run(path, () => this.#syncs.settle(names))
+    if (settling === undefined) await settled
+    else settling.add(settled)
   }
 
   async #run<T> (path: string, operation: () => Promise<T>): Promise<T> {
@@ -213,6 +219,31 @@ export class FilesystemDriver implements StorageDriver {
     } catch (error) {
       throw filesystemError(path, error)
     }
+  }
+}
+
+/** `directory` and those above it, up to `first`. */
+function upTo (directory: string, first: string): string[] {
+  const directories: string[] = []
+  for (let path = directory; path.length >= first.length; path = dirname(path)) directories.push(path)
+  return directories
+}
+
+/** The content of an open file, of which it is known how long it was. */
+async function readAll (fd: number, size: number, direct: boolean): Promise<Buffer> {
+  if (!direct || size > MAX_DIRECT_BYTES) return await readFile(fd)
+  const buffer = Buffer.allocUnsafeSlow(size)
+  let bytes = 0
+  for (let read = -1; read !== 0 && bytes < size; bytes += read) read = readSync(fd, buffer, bytes, size - bytes, bytes)
+  return buffer.subarray(0, bytes)
+}
+
+/** Why it failed is told by what comes next, or has been told. */
+async function attempted<T> (operation: () => Eventually<T>): Promise<T | undefined> {
+  try {
+    return await operation()
+  } catch {
+    return undefined
   }
 }
 

@@ -125,7 +125,7 @@ export class UploadSession implements AsyncDisposable {
    */
   async verify (digest: Digest): Promise<VerifiedUpload> {
     this.#open = false
-    await this.#parts.writer.close()
+    await this.#parts.writer.close({ moving: true })
     const { digests } = await this.#digestsFor(digest)
     const canonical = digests.get(CANONICAL)
     if (canonical === undefined || digests.get(algorithmOf(digest)) !== digest) {

@@ -38,14 +38,17 @@ export class UploadSessions {
     return { ...this.#stats }
   }
 
-  /** A new, empty session. With `sha512` its bytes are hashed under both algorithms from the start (R-077). */
+  /**
+   * A new, empty session, which becomes durable with its first bytes: until then nothing is acknowledged that could be
+   * lost. With `sha512` its bytes are hashed under both algorithms from the start (R-077).
+   */
   async start (name: RepositoryName, { sha512 = false, signal }: { readonly sha512?: boolean, readonly signal?: AbortSignal } = {}): Promise<UploadSession> {
     const id = randomUUID()
     signal?.throwIfAborted()
     const lease = this.#locks.fresh(uploadPath(name, id))
     const running = new RunningDigests(sha512 ? ['sha512'] : [])
     try {
-      await this.#driver.write(uploadStartedAtPath(name, id), Buffer.from(startedAt(new Date())))
+      await this.#driver.write(uploadStartedAtPath(name, id), Buffer.from(startedAt(new Date())), { durable: false })
       if (sha512) await writeDigests(this.#driver, uploadDigestsPath(name, id), running.current())
       const writer = await this.#driver.openWriter(uploadDataPath(name, id))
       this.#stats.opened++
