@@ -87,7 +87,7 @@ export class GlobalBlobStore implements BlobStatter {
   /** Takes over a file of verified, durable content. */
   async adopt (path: string, digest: Digest, size: number, settling?: Settling): Promise<void> {
     try {
-      await this.#driver.move(path, blobPath(digest), { settling })
+      await this.#driver.move(path, blobPath(digest), { settling, last: true })
     } catch (error) {
       // Another session with the same content may have been faster, then the file can be gone with its session.
       if (!isPathNotFound(error) || (await this.verify(digest))?.size !== size) throw error

@@ -3,8 +3,7 @@ import { orIfMissing, readSmall } from '../errors/driver-error.js'
 import type { WithdrawnManifests } from '../garbage/withdrawn-manifests.js'
 import { isCanonical, isDigest } from '../reference/reference.js'
 import type { Digest, RepositoryName } from '../reference/reference.js'
-import type { StorageDriver } from '../storage/driver.js'
-import type { Settling } from '../storage/settling.js'
+import type { StorageDriver, WriteOptions } from '../storage/driver.js'
 import { linkPath } from './layout.js'
 import type { LinkSet } from './layout.js'
 import type { BlobStatter, Descriptor, Eventually } from './types.js'
@@ -18,8 +17,8 @@ export async function readLink (driver: StorageDriver, path: string): Promise<Di
   return text !== undefined && isDigest(text) ? text : undefined
 }
 
-export async function writeLink (driver: StorageDriver, path: string, digest: Digest, settling?: Settling): Promise<void> {
-  await driver.write(path, Buffer.from(digest, 'latin1'), { settling })
+export async function writeLink (driver: StorageDriver, path: string, digest: Digest, options?: WriteOptions): Promise<void> {
+  await driver.write(path, Buffer.from(digest, 'latin1'), options)
 }
 
 export interface LinkedBlobStoreParts {
@@ -90,9 +89,9 @@ export class LinkedBlobStore implements BlobStatter {
   }
 
   /** Makes content visible. The canonical link is written first: an alias never points to nothing. */
-  async link (digest: Digest, canonical: Digest, settling?: Settling): Promise<void> {
-    await writeLink(this.#parts.driver, this.#path(canonical), canonical, settling)
-    if (digest !== canonical) await writeLink(this.#parts.driver, this.#path(digest), canonical, settling)
+  async link (digest: Digest, canonical: Digest, options?: WriteOptions): Promise<void> {
+    await writeLink(this.#parts.driver, this.#path(canonical), canonical, options)
+    if (digest !== canonical) await writeLink(this.#parts.driver, this.#path(digest), canonical, options)
   }
 
   /** Takes content out of sight under every digest it has here, in all processes. Undefined when it was not linked. */

@@ -89,7 +89,7 @@ export class RepositoryBlobs implements BlobStore {
 
   async commitUpload (session: UploadSession, digest: Digest, review?: Review<Descriptor>): Promise<Descriptor> {
     const { name, content, links, holders } = this.#parts
-    const { canonical, size, path } = await session.verify(digest)
+    const { canonical, size, path, spare } = await session.verify(digest)
     const descriptor = { mediaType: BLOB_MEDIA_TYPE, digest: canonical, size }
     if (review !== undefined) await reviewed(session, descriptor, review)
     // The link comes first: without content it shows nothing, and the move is then the one step that publishes.
@@ -97,7 +97,7 @@ export class RepositoryBlobs implements BlobStore {
     const publish = async (): Promise<Descriptor> => {
       const isHere = await content.holds(canonical, size)
       const settling = new Settling()
-      await links.link(digest, canonical, settling)
+      await links.link(digest, canonical, { settling, recycle: spare })
       // What was there may have been put aside by a collection since; the bytes are here anyway.
       if (!isHere || !await content.holds(canonical, size)) await content.adopt(path, canonical, size, settling)
       await settling.end()

@@ -104,7 +104,7 @@ export class RepositoryManifests implements ManifestStore {
       isCertain = await keepMediaType(driver, name, canonical, { bytes, mediaType })
       // Listed before it is linked: the list passes over what is not linked, and a linked one is never missing from it.
       if (subject !== undefined) await referrers.add(subject, canonical, settling)
-      await revisions.link(digest, canonical, settling)
+      await revisions.link(digest, canonical, { settling })
       await publication.confirm(content, canonical, bytes)
       // A collection removes these with the manifest they belong to, and leaves them alone once there is a link.
       await keepMediaType(driver, name, canonical, { bytes, mediaType })

@@ -39,7 +39,7 @@ export class RepositoryReferrers implements ReferrerStore {
 
   async add (subject: Digest, referrer: Digest, settling?: Settling): Promise<void> {
     const { driver, name } = this.#parts
-    await writeLink(driver, referrerLinkPath(name, subject, referrer), referrer, settling)
+    await writeLink(driver, referrerLinkPath(name, subject, referrer), referrer, { settling })
   }
 
   async has (subject: Digest, referrer: Digest): Promise<boolean> {

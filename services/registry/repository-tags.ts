@@ -27,8 +27,8 @@ export class RepositoryTags implements TagStore {
   async set (tag: Tag, digest: Digest): Promise<void> {
     // A tag is listed as soon as it has a directory, so what it points at is what goes into that first.
     const settling = new Settling()
-    await writeLink(this.#driver, tagCurrentPath(this.#name, tag), digest, settling)
-    await writeLink(this.#driver, tagIndexPath(this.#name, tag, digest), digest, settling)
+    await writeLink(this.#driver, tagCurrentPath(this.#name, tag), digest, { settling })
+    await writeLink(this.#driver, tagIndexPath(this.#name, tag, digest), digest, { settling })
     await settling.end()
   }
 

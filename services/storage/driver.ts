@@ -17,7 +17,14 @@ export interface SettleOptions {
   readonly settling?: Settling | undefined
 }
 
+export interface MoveOptions extends SettleOptions {
+  /** What the directory of `from` is left with is not needed: where that is nothing, it may move with the file. */
+  readonly last?: boolean
+}
+
 export interface WriteOptions extends SettleOptions {
+  /** A file that is not needed any more. It may be gone afterwards: a driver that can make the new one of it does. */
+  readonly recycle?: string | undefined
   /**
    * False when the content may be lost in a crash of the machine, because it can be made again. It is still never
    * seen half-written. Default true.
@@ -48,7 +55,7 @@ export interface StorageDriver {
   /** Names of the direct children in byte order. Throws `path-not-found`. */
   list (path: string): Promise<string[]>
   /** Replaces `to`. Throws `path-not-found`. */
-  move (from: string, to: string, options?: SettleOptions): Promise<void>
+  move (from: string, to: string, options?: MoveOptions): Promise<void>
   /** Removes the path and all below it. Throws `path-not-found`. */
   delete (path: string): Promise<void>
   /**

@@ -1,14 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import { readFile as readFileCallback, readSync } from 'node:fs'
 import { access, constants, mkdir, readdir, stat } from 'node:fs/promises'
-import { dirname, join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import type { Readable } from 'node:stream'
 import { promisify } from 'node:util'
 import { ConfigError } from '../errors/config-error.js'
 import { DriverError } from '../errors/driver-error.js'
 import type { Eventually } from '../registry/types.js'
 import { DirectorySyncs, syncFile } from './directory-syncs.js'
-import type { ByteRange, FileInfo, FileWriter, SettleOptions, StorageDriver, WriteOptions } from './driver.js'
+import type { ByteRange, FileInfo, FileWriter, MoveOptions, StorageDriver, WriteOptions } from './driver.js'
 import { DIRECT, MAX_DIRECT_BYTES, POOLED, isLocal, removeAll } from './file-calls.js'
 import type { FileCalls } from './file-calls.js'
 import { FileStream } from './file-stream.js'
@@ -79,11 +79,14 @@ export class FilesystemDriver implements StorageDriver {
     })
   }
 
-  async write (path: string, content: Uint8Array, { durable = true, settling }: WriteOptions = {}): Promise<void> {
+  async write (path: string, content: Uint8Array, { durable = true, settling, recycle }: WriteOptions = {}): Promise<void> {
     await this.#run(path, async () => {
       const target = this.#file(path)
       const temporary = join(dirname(target), `${TEMPORARY_PREFIX}${randomUUID()}`)
-      const { result: fd, made } = await this.#inDirectoryOf(target, () => this.#changes.open(temporary, 'wx'))
+      const spare = recycle === undefined ? undefined : this.#file(recycle)
+      const { result: fd, made } = await this.#inDirectoryOf(target, async () => {
+        return await this.#recycled(spare, temporary, content.byteLength) ?? await this.#changes.open(temporary, 'wx')
+      })
       try {
         await this.#fill(fd, content, durable && this.#fsync)
         await this.#changes.rename(temporary, target)
@@ -138,12 +141,13 @@ export class FilesystemDriver implements StorageDriver {
     return names.filter(name => !name.startsWith('.')).sort()
   }
 
-  async move (from: string, to: string, { settling }: SettleOptions = {}): Promise<void> {
+  async move (from: string, to: string, { settling, last = false }: MoveOptions = {}): Promise<void> {
     await this.#run(from, async () => {
       const source = this.#file(from)
       const target = this.#file(to)
       await this.#looks.stat(source) // a missing source must not make the target's directories
-      const { made } = await this.#inDirectoryOf(target, () => this.#changes.rename(source, target))
+      const made = (last ? await this.#moveDirectory(source, target) : undefined) ??
+        (await this.#inDirectoryOf(target, () => this.#changes.rename(source, target))).made
       await this.#settle(from, [target, ...made], settling)
     })
   }
@@ -173,6 +177,30 @@ export class FilesystemDriver implements StorageDriver {
 
   #file (path: string): string {
     return join(this.#root, path)
+  }
+
+  /**
+   * A file that was there already, under its new name: on some file systems to make and remove a file costs far more than
+   * to rename it. Undefined when there is none, or it is longer than what is to be in it.
+   */
+  async #recycled (spare: string | undefined, temporary: string, length: number): Promise<number | undefined> {
+    if (spare === undefined) return undefined
+    const isRenamed = await attempted(async () => {
+      if ((await this.#looks.stat(spare)).size > length) return false
+      await this.#changes.rename(spare, temporary)
+      return true
+    })
+    return isRenamed === true ? await this.#changes.open(temporary, 'r+') : undefined
+  }
+
+  /** Moves a file with its directory, if that holds nothing else and there is no such directory yet. Says what was made. */
+  async #moveDirectory (source: string, target: string): Promise<string[] | undefined> {
+    const [from, to] = [dirname(source), dirname(target)]
+    return await attempted(async () => {
+      if (basename(source) !== basename(target) || (await this.#looks.readdir(from)).length !== 1) return undefined
+      const { made } = await this.#inDirectoryOf(to, () => this.#changes.rename(from, to))
+      return [to, ...made]
+    })
   }
 
   /** Writes a new file and closes it. */

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import { DriverError } from '../errors/driver-error.js'
-import type { ByteRange, FileInfo, FileWriter, SettleOptions, StorageDriver, WriteOptions } from './driver.js'
+import type { ByteRange, FileInfo, FileWriter, MoveOptions, StorageDriver, WriteOptions } from './driver.js'
 
 // Every segment holds at least one character that is not a dot, so neither `..` nor `.` nor an empty segment passes.
 const PATH = /^(?:\/(?!\.+(?:\/|$))[A-Za-z0-9._-]+)+$/
@@ -29,6 +29,7 @@ class GuardedDriver implements StorageDriver {
   }
 
   write (path: string, content: Uint8Array, options?: WriteOptions): Promise<void> {
+    if (options?.recycle !== undefined && !PATH.test(options.recycle)) return this.#refuse('invalid-path', options.recycle)
     return this.#run(path, () => this.#driver.write(path, content, options))
   }
 
@@ -56,7 +57,7 @@ class GuardedDriver implements StorageDriver {
     return this.#run(path, () => this.#driver.list(path), { root: true })
   }
 
-  move (from: string, to: string, options?: SettleOptions): Promise<void> {
+  move (from: string, to: string, options?: MoveOptions): Promise<void> {
     return PATH.test(to) ? this.#run(from, () => this.#driver.move(from, to, options)) : this.#refuse('invalid-path', to)
   }
 

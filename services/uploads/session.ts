@@ -3,7 +3,7 @@ import { orIfMissing } from '../errors/driver-error.js'
 import { OciError } from '../errors/oci-error.js'
 import { CANONICAL, algorithmOf } from '../reference/reference.js'
 import type { Algorithm, Digest, RepositoryName } from '../reference/reference.js'
-import { uploadDataPath, uploadDigestsPath, uploadPath } from '../registry/layout.js'
+import { uploadDataPath, uploadDigestsPath, uploadPath, uploadStartedAtPath } from '../registry/layout.js'
 import type { FileWriter, StorageDriver } from '../storage/driver.js'
 import { RunningDigests, digestFile, readDigests, writeDigests } from './digests.js'
 import type { DigestsAt } from './digests.js'
@@ -30,7 +30,14 @@ export interface UploadMeter {
   end (kept: boolean): Promise<void>
 }
 
-export interface VerifiedUpload { readonly canonical: Digest, readonly size: number, readonly path: string }
+export interface VerifiedUpload {
+  readonly canonical: Digest
+  readonly size: number
+  /** Where the bytes are. */
+  readonly path: string
+  /** A file of the session that nobody needs when the bytes have left it. */
+  readonly spare: string
+}
 
 /**
  * One request's hold on an upload session. Disposing gives the session up for the next request; what was received
@@ -133,7 +140,7 @@ export class UploadSession implements AsyncDisposable {
       await this.discard().catch(() => {})
       throw new OciError('DIGEST_INVALID', { detail: `content does not match digest ${digest}` })
     }
-    return { canonical, size: this.offset, path: this.#dataPath }
+    return { canonical, size: this.offset, path: this.#dataPath, spare: uploadStartedAtPath(this.#parts.name, this.id) }
   }
 
   /** Ends the session and removes what is left of it. */
