@@ -1,64 +1,72 @@
-import { createHash } from 'node:crypto'
-import { Pool } from 'undici'
+import { Connection, requestBytes } from './connection.mjs'
+import { MANIFEST } from './image.mjs'
 
-export const MANIFEST = 'application/vnd.oci.image.manifest.v1+json'
-
-export function sha256 (bytes) {
-  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`
-}
-
-/** A registry client with a fixed number of connections. Every request checks its status. */
+/** A registry client on one connection. Every request checks its status. */
 export class Client {
-  #pool
+  #connection
   #url
 
-  constructor (url, connections) {
+  static async open (url) {
+    return new Client(url, await Connection.open(url))
+  }
+
+  constructor (url, connection) {
     this.#url = url
-    this.#pool = new Pool(url, { connections, pipelining: 1, headersTimeout: 120_000, bodyTimeout: 120_000 })
+    this.#connection = connection
   }
 
-  async request (status, method, path, { headers, body } = {}) {
-    const answer = await this.#pool.request({ method, path, headers, body })
-    if (answer.statusCode === status) return answer
-    throw new Error(`${method} ${path}: ${answer.statusCode} instead of ${status}: ${await answer.body.text()}`)
+  async request (expected, method, path, options) {
+    const answer = await this.#connection.request(method, requestBytes(this.#url, method, path, options))
+    if (answer.status === expected) return answer
+    throw new Error(`${method} ${path}: ${answer.status} instead of ${expected}`)
   }
 
-  /** POST, one PATCH, PUT: what docker, skopeo and crane do. `digest` may be a function that is asked after the PATCH. */
+  /** POST and PUT: what small blobs are pushed with. */
+  async pushSmallBlob (name, body, digest) {
+    const started = await this.request(202, 'POST', `/v2/${name}/blobs/uploads/`, { body: Buffer.alloc(0) })
+    await this.#finish(started, digest, body)
+  }
+
+  /** POST, one PATCH, PUT: what docker, skopeo and crane do. */
   async pushBlob (name, body, digest) {
-    const started = await this.#answered(202, 'POST', `/v2/${name}/blobs/uploads/`, {})
-    const sent = await this.#answered(202, 'PATCH', this.#path(started), {
-      headers: { 'content-type': 'application/octet-stream' }, body
-    })
-    const location = this.#path(sent)
-    const query = `digest=${typeof digest === 'function' ? digest() : digest}`
-    await this.#answered(201, 'PUT', `${location}${location.includes('?') ? '&' : '?'}${query}`, {})
+    const started = await this.request(202, 'POST', `/v2/${name}/blobs/uploads/`, { body: Buffer.alloc(0) })
+    const sent = await this.request(202, 'PATCH', this.#location(started), { headers: { 'content-type': 'application/octet-stream' }, body })
+    await this.#finish(sent, digest, Buffer.alloc(0))
   }
 
-  async pushManifest (name, reference, content) {
-    await this.#answered(201, 'PUT', `/v2/${name}/manifests/${reference}`, { headers: { 'content-type': MANIFEST }, body: content })
+  async pushManifest (name, reference, body) {
+    await this.request(201, 'PUT', `/v2/${name}/manifests/${reference}`, { headers: { 'content-type': MANIFEST }, body })
   }
 
   /** Reads a blob and returns how many bytes came. */
   async pullBlob (name, digest) {
-    const { body } = await this.request(200, 'GET', `/v2/${name}/blobs/${digest}`)
-    let bytes = 0
-    for await (const chunk of body) bytes += chunk.length
-    return bytes
+    const { length } = await this.request(200, 'GET', `/v2/${name}/blobs/${digest}`)
+    return length
   }
 
-  async close () {
-    await this.#pool.close()
+  close () {
+    this.#connection.close()
   }
 
-  async #answered (...request) {
-    const { headers, body } = await this.request(...request)
-    await body.dump()
-    return headers
+  async #finish (answer, digest, body) {
+    const location = this.#location(answer)
+    const headers = { 'content-type': 'application/octet-stream' }
+    await this.request(201, 'PUT', `${location}${location.includes('?') ? '&' : '?'}digest=${encodeURIComponent(digest)}`, { headers, body })
   }
 
   /** The path of a Location, which may be relative. */
-  #path ({ location }) {
-    const { pathname, search } = new URL(location, this.#url)
+  #location ({ head }) {
+    const { pathname, search } = new URL(/\r\nlocation: *([^\r]+)/i.exec(head)[1], this.#url)
     return pathname + search
+  }
+}
+
+/** Runs `task` with clients of that many connections at once. */
+export async function withClients (url, count, task) {
+  const clients = await Promise.all(Array.from({ length: count }, () => Client.open(url)))
+  try {
+    return await task(clients)
+  } finally {
+    for (const client of clients) client.close()
   }
 }

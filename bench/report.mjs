@@ -1,5 +1,3 @@
-const MIB = 1024 * 1024
-
 /** The middle of several rounds, field by field. */
 export function medians (rounds) {
   return Object.fromEntries(Object.keys(rounds[0]).map(key => {
@@ -8,32 +6,56 @@ export function medians (rounds) {
   }))
 }
 
+const SECONDS = 1e6
+
 /**
- * One table for all servers. With two, the last columns say how many times as fast the first is, and what part of the
- * second's CPU time it needs.
+ * All that was measured: a line for each row and server. The last columns compare with docker-registry in the same row:
+ * how many times as fast, and what part of its CPU time.
  */
 export function table (results) {
-  const [first, second] = results
-  const header = ['', ...results.flatMap(({ name }) => [name, 'p50 ms', 'p99 ms', 'CPU µs']), ...(second === undefined ? [] : ['speed', 'CPU'])]
-  const rows = Object.keys(first.measures).map(measure => [
-    measure,
-    ...results.flatMap(({ measures }) => cells(measures[measure])),
-    ...(second === undefined ? [] : ratios(first.measures[measure], second.measures[measure]))
-  ])
-  const memory = ['peak RSS', ...results.flatMap(({ peakRss }) => [peakRss === undefined ? '' : `${Math.round(peakRss / MIB)} MiB`, '', '', ''])]
-  const lines = [header, ...rows, memory]
-  const widths = header.map((_, column) => Math.max(...lines.map(line => (line[column] ?? '').length)))
+  const header = ['', 'server', 'rate', 'p50 ms', 'p99 ms', 'CPU', 'generator', 'rate ÷ docker', 'CPU ÷ docker']
+  const lines = results.flatMap(({ row, unit, servers }) => servers.map(({ server, median }, i) => {
+    const theirs = servers.find(other => other.server === 'docker-registry')?.median
+    const isOther = theirs !== undefined && theirs !== median
+    const cpu = value => value === undefined ? '' : unit === 'MB/s' ? `${(value / SECONDS).toFixed(2)} s/GiB` : `${value.toFixed(value < 100 ? 1 : 0)} µs`
+    return [
+      i === 0 ? row : '', server, rate(median, unit), decimal(median.p50), decimal(median.p99), cpu(median.cpu), cpu(median.generatorCpu),
+      isOther ? times(quantity(median) / quantity(theirs)) : '', isOther && median.cpu !== undefined ? times(median.cpu / theirs.cpu) : ''
+    ]
+  }))
+  return aligned([header, ...lines])
+}
+
+/** What is wanted, and whether it is so. A target whose row or server was not measured is left out. */
+export function targetTable (results, targets) {
+  const median = (row, server) => results.find(result => result.row === row)?.servers.find(other => other.server === server)?.median
+  const lines = targets.flatMap(({ what, limit, atLeast, value }) => {
+    const measured = value(median)
+    if (measured === undefined || Number.isNaN(measured)) return []
+    const isMet = atLeast ? measured >= limit : measured <= limit
+    return [[what, `${atLeast ? '≥' : '≤'} ${limit}`, measured.toFixed(2), isMet ? 'met' : 'MISSED']]
+  })
+  return lines.length === 0 ? '' : aligned([['target', 'wanted', 'measured', ''], ...lines])
+}
+
+function aligned (lines) {
+  const widths = lines[0].map((_, column) => Math.max(...lines.map(line => line[column].length)))
   return lines.map(line => line.map((cell, column) => column === 0 ? cell.padEnd(widths[column]) : cell.padStart(widths[column])).join('  ').trimEnd()).join('\n')
 }
 
-function cells ({ unit, perSecond, p50, p99, cpuMicroseconds }) {
-  return [`${Math.round(perSecond)} ${unit}`, decimal(p50), decimal(p99), cpuMicroseconds === undefined ? '' : String(Math.round(cpuMicroseconds))]
+function rate (median, unit) {
+  const value = quantity(median)
+  return `${value.toFixed(value < 10 ? 1 : 0)} ${unit}`
 }
 
-function ratios (ours, theirs) {
-  return [decimal(ours.perSecond / theirs.perSecond), decimal(ours.cpuMicroseconds / theirs.cpuMicroseconds)].map(ratio => ratio && `×${ratio}`)
+function quantity ({ perSecond, value }) {
+  return perSecond ?? value
+}
+
+function times (ratio) {
+  return `×${ratio.toFixed(2)}`
 }
 
 function decimal (value) {
-  return value === undefined || Number.isNaN(value) ? '' : value.toFixed(2)
+  return value === undefined ? '' : value.toFixed(2)
 }

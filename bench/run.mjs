@@ -2,16 +2,23 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { cpus, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { peakRss } from './process.mjs'
-import { medians, table } from './report.mjs'
-import { measureRequests, prepareRequests } from './requests.mjs'
-import { attach, startDockerRegistry, startOurs } from './servers.mjs'
-import { freshBlobs, measurePull, measurePush } from './transfers.mjs'
+import { large } from './groups/large.mjs'
+import { listings, referrers } from './groups/listings.mjs'
+import { small } from './groups/small.mjs'
+import { whole } from './groups/whole.mjs'
+import { writes } from './groups/writes.mjs'
+import { medians, table, targetTable } from './report.mjs'
+import { attach, isInstalled } from './servers.mjs'
+import { TARGETS } from './targets.mjs'
+
+const GROUPS = { small: [small], large: [large], writes: [writes], listings, referrers: [referrers], whole: [whole] }
 
 const { values } = parseArgs({
   options: {
     url: { type: 'string' },
-    compare: { type: 'string' },
+    only: { type: 'string' },
+    servers: { type: 'string' },
+    directory: { type: 'string', default: tmpdir() },
     seconds: { type: 'string', default: '2' },
     rounds: { type: 'string', default: '5' },
     json: { type: 'string' }
@@ -20,50 +27,66 @@ const { values } = parseArgs({
 const seconds = Number(values.seconds)
 const rounds = Number(values.rounds)
 if (!(seconds > 0) || !(Number.isInteger(rounds) && rounds > 0)) throw new Error('--seconds and --rounds must be more than 0')
-if (values.compare !== undefined && values.compare !== 'docker-registry') throw new Error('--compare knows docker-registry only')
+const names = values.only?.split(',') ?? Object.keys(GROUPS)
+const unknown = names.find(name => !Object.hasOwn(GROUPS, name))
+if (unknown !== undefined) throw new Error(`--only knows ${Object.keys(GROUPS).join(', ')}`)
+const wanted = values.servers?.split(',')
 
-const scratch = await mkdtemp(join(tmpdir(), 'oci-registry-bench-'))
-const servers = []
+const scratch = await mkdtemp(join(values.directory, 'oci-registry-bench-'))
+const results = []
 try {
-  servers.push(values.url === undefined ? await startOurs(scratch) : attach(values.url))
-  if (values.compare !== undefined) servers.push(await startDockerRegistry(scratch))
-  const results = await measure(servers)
-  process.stdout.write(`${table(results)}\n`)
-  if (values.json !== undefined) await writeJson(values.json, results)
+  for (const name of names) {
+    for (const [i, group] of GROUPS[name].entries()) results.push(...await measureGroup(join(scratch, `${name}-${i}`), group))
+  }
+  process.stdout.write(`${table(results)}\n\n${targetTable(results, TARGETS)}\n`)
+  if (values.json !== undefined) await writeJson(values.json)
 } finally {
-  await Promise.all(servers.map(server => server.stop()))
   await rm(scratch, { recursive: true, force: true })
 }
 
 /** The servers take turns within each round, so that a machine that slows down slows all of them. */
-async function measure (servers) {
-  const samples = new Map(servers.map(server => [server, new Map()]))
-  const requests = new Map()
-  const note = (server, unit, name, sample) => {
-    const known = samples.get(server)
-    if (!known.has(name)) known.set(name, { unit, rounds: [] })
-    known.get(name).rounds.push(sample)
-  }
-  for (const server of servers) requests.set(server, await prepareRequests(server))
-  for (let round = 1; round <= rounds; round++) {
-    process.stderr.write(`round ${round} of ${rounds}\n`)
-    const order = round % 2 === 1 ? servers : servers.toReversed()
-    for (const name of Object.keys(requests.get(servers[0]))) {
-      for (const server of order) note(server, '/s', name, await measureRequests(server, requests.get(server)[name], seconds))
+async function measureGroup (home, { servers: kinds, rows: open }) {
+  const { place = {}, prepare, rows, alone = [] } = await open({ scratch, seconds })
+  const chosen = values.url === undefined ? kinds.filter(kind => isWanted(kind) && isThere(kind)) : [attach(values.url)]
+  const placeOf = (kind, part = '') => ({ ...place, directory: join(home, kind.name.replaceAll(/\W+/g, '-'), part) })
+  const servers = new Map()
+  try {
+    if (prepare !== undefined) for (const kind of chosen) servers.set(kind, await kind.start(placeOf(kind)))
+    for (const [{ isFileServer = false }, server] of servers) if (!isFileServer) await prepare(server)
+    const samples = new Map([...rows, ...alone].map(row => [row, new Map()]))
+    const note = (row, name, sample) => { samples.get(row).set(name, [...samples.get(row).get(name) ?? [], sample]) }
+    for (let round = 1; round <= rounds; round++) {
+      for (const row of rows) {
+        process.stderr.write(`round ${round} of ${rounds}: ${row.name}\n`)
+        for (const kind of round % 2 === 1 ? chosen : chosen.toReversed()) {
+          note(row, kind.name, await row.measure(servers.get(kind) ?? kind, placeOf(kind, `round-${round}`)))
+        }
+      }
+      for (const row of alone) note(row, row.by, row.measure())
     }
-    const blobs = freshBlobs()
-    for (const server of order) note(server, 'MB/s', 'push 4 × 64 MiB at once', await measurePush(server, blobs))
-    for (const server of order) note(server, 'MB/s', 'pull 64 MiB', await measurePull(server, blobs[0]))
+    return [...samples].filter(([, of]) => of.size > 0).map(([{ name: row, unit }, of]) => ({
+      row,
+      unit,
+      servers: [...of].map(([server, rounds]) => ({ server, median: medians(rounds), rounds }))
+    }))
+  } finally {
+    await Promise.all([...servers.values()].map(async server => { await server.stop() }))
+    await rm(home, { recursive: true, force: true })
   }
-  return await Promise.all(servers.map(async server => ({
-    name: server.name,
-    ...(server.pid === undefined ? {} : { peakRss: await peakRss(server.pid) }),
-    measures: Object.fromEntries([...samples.get(server)].map(([name, { unit, rounds }]) => [name, { unit, ...medians(rounds), rounds }]))
-  })))
 }
 
-async function writeJson (file, results) {
+function isWanted ({ name }) {
+  return wanted === undefined || wanted.includes(name)
+}
+
+function isThere (kind) {
+  if (isInstalled(kind)) return true
+  process.stderr.write(`${kind.name} is not installed: left out\n`)
+  return false
+}
+
+async function writeJson (file) {
   const machine = { node: process.version, cpus: cpus().length, cpu: cpus()[0]?.model }
   await mkdir(dirname(file), { recursive: true })
-  await writeFile(file, `${JSON.stringify({ date: new Date().toISOString(), machine, seconds, rounds, results }, null, 2)}\n`)
+  await writeFile(file, `${JSON.stringify({ date: new Date().toISOString(), machine, seconds, rounds, results }, null, 1)}\n`)
 }
