@@ -36,7 +36,7 @@ export class MeasuredDriver extends ForwardingDriver {
     return this.#timed('Stat', super.stat(path))
   }
 
-  override list (path: string): Promise<string[]> {
+  override list (path: string): Promise<readonly string[]> {
     return this.#timed('List', super.list(path))
   }
 

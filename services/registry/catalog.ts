@@ -3,6 +3,7 @@ import { isRepositoryName } from '../reference/reference.js'
 import type { RepositoryName } from '../reference/reference.js'
 import type { StorageDriver } from '../storage/driver.js'
 import { REPOSITORIES } from './layout.js'
+import { firstFrom } from './page.js'
 import type { Page, PageRequest, Visibility } from './types.js'
 
 const EVERYTHING: Visibility = { mayPull: () => true }
@@ -16,7 +17,8 @@ export async function listRepositories (driver: StorageDriver, { limit = Infinit
   const items: RepositoryName[] = []
   if (limit <= 0) return { items, more: false }
   const after = last === undefined ? [] : last.split('/')
-  for await (const name of repositoriesBelow({ driver, visible }, [], after)) {
+  const children = await childrenOf(driver, '')
+  for await (const name of repositoriesBelow({ driver, visible }, { path: '', children, after })) {
     if (items.length === limit) return { items, more: true }
     items.push(name)
   }
@@ -25,25 +27,31 @@ export async function listRepositories (driver: StorageDriver, { limit = Infinit
 
 interface Walk { readonly driver: StorageDriver, readonly visible: Visibility }
 
-/**
- * @param path components of the directory to walk
- * @param after what remains of `last` below this directory; empty when the whole of it comes after `last`
- */
-async function * repositoriesBelow (walk: Walk, path: readonly string[], after: readonly string[]): AsyncGenerator<RepositoryName> {
+interface Directory {
+  readonly path: string
+  readonly children: readonly string[]
+  /** What remains of `last` below this directory; empty when the whole of it comes after `last`. */
+  readonly after: readonly string[]
+}
+
+async function * repositoriesBelow (walk: Walk, { path, children, after: [bound, ...rest] }: Directory): AsyncGenerator<RepositoryName> {
   const { driver, visible } = walk
-  const [bound, ...rest] = after
-  for (const child of await orIfMissing(driver.list([REPOSITORIES, ...path].join('/')), [])) {
+  for (let i = bound === undefined ? 0 : firstFrom(children, bound); i < children.length; i++) {
+    const child = children[i] as string
     // What is no name component is not ours: `_manifests` and its like, or what other programs leave in directories.
-    if (!isRepositoryName(child) || (bound !== undefined && child < bound)) continue
+    if (!isRepositoryName(child)) continue
     // What lies on the way to `last`, and `last` itself, comes before or is it; what lies below it comes after.
     const onBound = child === bound
-    const components = [...path, child]
-    const name = components.join('/')
-    if (!onBound && isRepositoryName(name) && await visible.mayPull(name) && await isRepository(driver, name)) yield name
-    if (visible.mayContain?.(name) ?? true) yield * repositoriesBelow(walk, components, onBound ? rest : [])
+    const name = path === '' ? child : `${path}/${child}`
+    const isCandidate = !onBound && isRepositoryName(name) && await visible.mayPull(name)
+    const mayContain = visible.mayContain?.(name) ?? true
+    if (!isCandidate && !mayContain) continue
+    const below = await childrenOf(driver, name)
+    if (isCandidate && below.includes('_manifests')) yield name
+    if (mayContain) yield * repositoriesBelow(walk, { path: name, children: below, after: onBound ? rest : [] })
   }
 }
 
-async function isRepository (driver: StorageDriver, name: RepositoryName): Promise<boolean> {
-  return await orIfMissing(driver.stat([REPOSITORIES, name, '_manifests'].join('/')).then(() => true), false)
+async function childrenOf (driver: StorageDriver, name: string): Promise<readonly string[]> {
+  return await orIfMissing(driver.list(name === '' ? REPOSITORIES : `${REPOSITORIES}/${name}`), [])
 }

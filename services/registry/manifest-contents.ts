@@ -5,6 +5,7 @@ import type { Digest } from '../reference/reference.js'
 import type { Settling } from '../storage/settling.js'
 import type { GlobalBlobStore } from './blob-store.js'
 import { inferMediaType } from './manifest-content.js'
+import type { Eventually } from './types.js'
 
 /** The default limit of a manifest, and the size up to which clients expect a registry to accept one (R-177). */
 export const MAX_MANIFEST_BYTES = 4 * 1024 * 1024
@@ -57,14 +58,14 @@ export class ManifestContents {
     return content
   }
 
+  /** What is in memory already. */
+  recent (digest: Digest): StoredContent | undefined {
+    return this.#recent.get(digest)
+  }
+
   /** Like `get`, but damaged content counts as missing: it can then be deleted, or pushed again. */
   async intact (digest: Digest): Promise<StoredContent | undefined> {
-    try {
-      return await this.get(digest)
-    } catch (error) {
-      if (error instanceof DamagedContent) return undefined
-      throw error
-    }
+    return await unlessDamaged(this.get(digest))
   }
 
   /** Sees to it that storage has the bytes now, whatever this process remembers. */
@@ -76,5 +77,15 @@ export class ManifestContents {
   /** Stores the bytes, unless they are here and intact. */
   async put (digest: Digest, bytes: Buffer, settling?: Settling): Promise<void> {
     if (await this.intact(digest) === undefined) await this.#blobs.put(digest, bytes, settling)
+  }
+}
+
+/** Damaged content counts as missing. */
+export async function unlessDamaged<T> (operation: Eventually<T | undefined>): Promise<T | undefined> {
+  try {
+    return await operation
+  } catch (error) {
+    if (error instanceof DamagedContent) return undefined
+    throw error
   }
 }

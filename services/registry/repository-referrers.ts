@@ -8,9 +8,9 @@ import { referrerLinkPath, referrerPath, referrersPath } from './layout.js'
 import type { LinkedBlobStore } from './linked-blob-store.js'
 import { writeLink } from './linked-blob-store.js'
 import { parseManifest } from './manifest-content.js'
+import { unlessDamaged } from './manifest-contents.js'
 import type { ManifestContents, StoredContent } from './manifest-contents.js'
-import { pushedMediaType } from './pushed-media-type.js'
-import type { ReferrerDescriptor, ReferrerStore, TagStore } from './types.js'
+import type { Descriptor, Eventually, ReferrerDescriptor, ReferrerStore, TagStore } from './types.js'
 
 export interface RepositoryReferrersParts {
   readonly name: RepositoryName
@@ -33,7 +33,7 @@ export class RepositoryReferrers implements ReferrerStore {
 
   async list (subject: Digest): Promise<ReferrerDescriptor[]> {
     const candidates = new Set([...await this.#indexed(subject), ...await this.#tagged(subject)])
-    const found = await concurrently([...candidates].sort(), async digest => await this.#describe(digest, subject))
+    const found = await concurrently([...candidates].sort(), digest => this.#describe(digest, subject))
     return found.filter(descriptor => descriptor !== undefined)
   }
 
@@ -80,21 +80,35 @@ export class RepositoryReferrers implements ReferrerStore {
     return resolved.filter(child => child !== undefined)
   }
 
-  async #describe (digest: Digest, subject: Digest): Promise<ReferrerDescriptor | undefined> {
-    const { contents, revisions } = this.#parts
-    if (await revisions.canonical(digest) === undefined) return undefined
-    const content = await contents.intact(digest)
-    const manifest = content === undefined ? undefined : understood(content)
-    if (content === undefined || manifest?.subject !== subject) return undefined
-    const { artifactType, annotations } = manifest
-    return {
-      mediaType: await pushedMediaType(this.#parts.driver, this.#parts.name, digest, content),
-      digest,
-      size: content.bytes.length,
-      ...(artifactType === undefined ? {} : { artifactType }),
-      ...(annotations === undefined ? {} : { annotations })
-    }
+  /** At once where all of it is remembered. */
+  #describe (digest: Digest, subject: Digest): Eventually<ReferrerDescriptor | undefined> {
+    const found = this.#parts.revisions.stat(digest)
+    const content = this.#parts.contents.recent(digest)
+    if (found instanceof Promise || content === undefined) return this.#read(found, subject)
+    return found === undefined ? undefined : descriptionOf(found, subject, content)
   }
+
+  async #read (finding: Eventually<Descriptor | undefined>, subject: Digest): Promise<ReferrerDescriptor | undefined> {
+    const found = await unlessDamaged(finding)
+    const content = found === undefined ? undefined : await this.#parts.contents.intact(found.digest)
+    return found === undefined || content === undefined ? undefined : descriptionOf(found, subject, content)
+  }
+}
+
+interface Description { readonly subject: Digest | undefined, readonly rest: Pick<ReferrerDescriptor, 'artifactType' | 'annotations'> }
+
+/** What a manifest says of itself, as long as its bytes are in memory. */
+const descriptions = new WeakMap<StoredContent, Description>()
+
+function descriptionOf ({ mediaType, digest, size }: Descriptor, subject: Digest, content: StoredContent): ReferrerDescriptor | undefined {
+  let description = descriptions.get(content)
+  if (description === undefined) {
+    const { subject, artifactType, annotations } = understood(content) ?? {}
+    const rest = { ...(artifactType === undefined ? {} : { artifactType }), ...(annotations === undefined ? {} : { annotations }) }
+    description = { subject, rest }
+    descriptions.set(content, description)
+  }
+  return description.subject === subject ? { mediaType, digest, size, ...description.rest } : undefined
 }
 
 /** Undefined for what another registry let in and we would not: it refers to nothing. */

@@ -10,6 +10,17 @@ import { readLink, writeLink } from './linked-blob-store.js'
 import { pageOf } from './page.js'
 import type { Page, PageRequest, TagStore } from './types.js'
 
+/** What of a listing are tags, as long as somebody has the listing. */
+const tagsByListing = new WeakMap<readonly string[], readonly Tag[]>()
+
+function tagsIn (names: readonly string[]): readonly Tag[] {
+  const known = tagsByListing.get(names)
+  if (known !== undefined) return known
+  const found = names.every(isTag) ? names as readonly Tag[] : names.filter(isTag)
+  tagsByListing.set(names, found)
+  return found
+}
+
 /** The tags of one repository: for each a link to what it points at now, and one to everything it ever pointed at. */
 export class RepositoryTags implements TagStore {
   readonly #driver: StorageDriver
@@ -41,8 +52,7 @@ export class RepositoryTags implements TagStore {
   }
 
   async pointingAt (digests: ReadonlySet<Digest>): Promise<Tag[]> {
-    const tags = await orIfMissing(this.#driver.list(tagsPath(this.#name)), [])
-    const valid = tags.filter(isTag)
+    const valid = tagsIn(await orIfMissing(this.#driver.list(tagsPath(this.#name)), []))
     const targets = await concurrently(valid, async tag => await this.get(tag))
     return valid.filter((_, i) => {
       const target = targets[i]
@@ -50,10 +60,10 @@ export class RepositoryTags implements TagStore {
     })
   }
 
-  async #all (): Promise<Tag[]> {
+  async #all (): Promise<readonly Tag[]> {
     const names = await orIfMissing(this.#driver.list(tagsPath(this.#name)), undefined)
     // one name that is no tag would make some clients refuse the whole list.
-    if (names !== undefined) return names.filter(isTag)
+    if (names !== undefined) return tagsIn(names)
     // a repository whose manifests never had a tag has an empty list; one that holds none is unknown.
     const manifests = await orIfMissing(this.#driver.stat(manifestsPath(this.#name)), undefined)
     if (manifests === undefined) throw new OciError('NAME_UNKNOWN', { detail: { name: this.#name } })

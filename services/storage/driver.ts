@@ -52,8 +52,8 @@ export interface StorageDriver {
   openWriter (path: string, options?: { readonly append?: boolean }): Promise<FileWriter>
   /** Throws `path-not-found`. The root always exists. */
   stat (path: string): Promise<FileInfo>
-  /** Names of the direct children in byte order. Throws `path-not-found`. */
-  list (path: string): Promise<string[]>
+  /** Names of the direct children in byte order. Throws `path-not-found`. A driver may give the same array again. */
+  list (path: string): Promise<readonly string[]>
   /** Replaces `to`. Throws `path-not-found`. */
   move (from: string, to: string, options?: MoveOptions): Promise<void>
   /** Removes the path and all below it. Throws `path-not-found`. */

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { readFile as readFileCallback, readSync } from 'node:fs'
-import { access, constants, mkdir, readdir, stat } from 'node:fs/promises'
+import { access, constants, mkdir, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import type { Readable } from 'node:stream'
 import { promisify } from 'node:util'
@@ -13,6 +13,7 @@ import { DIRECT, MAX_DIRECT_BYTES, POOLED, isLocal, removeAll } from './file-cal
 import type { FileCalls } from './file-calls.js'
 import { FileStream } from './file-stream.js'
 import { filesystemError } from './filesystem-error.js'
+import { Listings } from './listings.js'
 import { FilesystemWriter } from './filesystem-writer.js'
 import type { Settling } from './settling.js'
 
@@ -40,6 +41,8 @@ export class FilesystemDriver implements StorageDriver {
   readonly #root: string
   readonly #fsync: boolean
   readonly #syncs: DirectorySyncs
+  /** Not of a network's file system, whose times are another machine's and may be old. */
+  readonly #listings: Listings | undefined
   /** Calls that change nothing. */
   readonly #looks: FileCalls
   /** Calls that change something: with fsync they may have to wait for what is being synced. */
@@ -62,7 +65,9 @@ export class FilesystemDriver implements StorageDriver {
     this.#root = root
     this.#fsync = fsync
     this.#syncs = new DirectorySyncs(root)
-    this.#looks = isLocal(root) ? DIRECT : POOLED
+    const local = isLocal(root)
+    this.#looks = local ? DIRECT : POOLED
+    this.#listings = local ? new Listings() : undefined
     this.#changes = fsync ? POOLED : this.#looks
   }
 
@@ -136,9 +141,18 @@ export class FilesystemDriver implements StorageDriver {
     })
   }
 
-  async list (path: string): Promise<string[]> {
-    const names = await this.#run(path, () => readdir(this.#file(path)))
-    return names.filter(name => !name.startsWith('.')).sort()
+  async list (path: string): Promise<readonly string[]> {
+    return await this.#run(path, async () => {
+      const directory = this.#file(path)
+      const at = Date.now()
+      const status = await this.#looks.stat(directory)
+      const known = this.#listings?.get(path, status)
+      if (known !== undefined) return known
+      const calls = status.size > MAX_DIRECT_BYTES ? POOLED : this.#looks
+      const names = (await calls.readdir(directory)).filter(name => !name.startsWith('.')).sort()
+      this.#listings?.keep(path, status, at, names)
+      return names
+    })
   }
 
   async move (from: string, to: string, { settling, last = false }: MoveOptions = {}): Promise<void> {

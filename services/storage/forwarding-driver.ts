@@ -33,7 +33,7 @@ export class ForwardingDriver implements StorageDriver {
     return this.inner.stat(path)
   }
 
-  list (path: string): Promise<string[]> {
+  list (path: string): Promise<readonly string[]> {
     return this.inner.list(path)
   }
 

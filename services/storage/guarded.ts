@@ -53,7 +53,7 @@ class GuardedDriver implements StorageDriver {
     return this.#run(path, () => this.#driver.stat(path), { root: true })
   }
 
-  list (path: string): Promise<string[]> {
+  list (path: string): Promise<readonly string[]> {
     return this.#run(path, () => this.#driver.list(path), { root: true })
   }
 

@@ -53,7 +53,7 @@ export class FaultDriver implements StorageDriver {
     return await this.#driver.stat(path)
   }
 
-  async list (path: string): Promise<string[]> {
+  async list (path: string): Promise<readonly string[]> {
     await this.#announce('list', path)
     return await this.#driver.list(path)
   }

@@ -154,8 +154,11 @@ t.test('storage that fails is no empty registry', async t => {
   const driver = await withRepositories(ORDERED)
   for (const operation of ['list', 'stat'] as const) {
     driver.before = call => { if (call.operation === operation) throw diskFull(call) }
-    await t.rejects(listRepositories(driver, {}), { message: /ENOSPC/ })
     await t.rejects(tags(driver).list({}), { message: /ENOSPC/ })
+  }
+  for (const path of [REPOSITORIES, `${REPOSITORIES}/${ORDERED[0]}`]) {
+    driver.before = call => { if (call.operation === 'list' && call.path === path) throw diskFull(call) }
+    await t.rejects(listRepositories(driver, {}), { message: /ENOSPC/ }, path)
   }
 })
 

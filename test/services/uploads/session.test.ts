@@ -3,7 +3,7 @@ import t from 'tap'
 import type { Test } from 'tap'
 import type { Digest } from '../../../services/reference/reference.js'
 import { parseRepositoryName } from '../../../services/reference/reference.js'
-import { uploadDataPath, uploadDigestsPath, uploadPath } from '../../../services/registry/layout.js'
+import { uploadDataPath, uploadDigestsPath, uploadPath, uploadStartedAtPath } from '../../../services/registry/layout.js'
 import type { StorageDriver } from '../../../services/storage/driver.js'
 import { FilesystemDriver } from '../../../services/storage/filesystem.js'
 import { MemoryDriver } from '../../../services/storage/memory.js'
@@ -59,7 +59,7 @@ for (const [where, open] of DRIVERS) {
     const { driver, sessions } = await storage(t)
     const id = await start(sessions)
     t.equal(await patch(sessions, id, WHOLE), WHOLE.length)
-    t.same(await verify(sessions, id, sha256(WHOLE)), { canonical: sha256(WHOLE), size: WHOLE.length, path: uploadDataPath(NAME, id) })
+    t.same(await verify(sessions, id, sha256(WHOLE)), { canonical: sha256(WHOLE), size: WHOLE.length, path: uploadDataPath(NAME, id), spare: uploadStartedAtPath(NAME, id) })
     t.equal(readsBack(driver), 0)
     t.equal((await driver.read(uploadDataPath(NAME, id))).toString(), WHOLE)
   })
@@ -132,8 +132,9 @@ function memory (): { driver: FaultDriver, sessions: UploadSessions } {
 }
 
 t.test('an empty session verifies as the empty blob (R-111)', async t => {
-  const { driver, sessions } = memory()
-  t.same(await verify(sessions, await start(sessions), sha256('')), { canonical: sha256(''), size: 0, path: driver.calls.find(({ operation }) => operation === 'openWriter')?.path })
+  const { sessions } = memory()
+  const id = await start(sessions)
+  t.same(await verify(sessions, id, sha256('')), { canonical: sha256(''), size: 0, path: uploadDataPath(NAME, id), spare: uploadStartedAtPath(NAME, id) })
   t.equal((await verify(sessions, await start(sessions), sha512(''))).canonical, sha256(''))
 })
 
