@@ -1,4 +1,3 @@
-import underPressure from '@fastify/under-pressure'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { hasBody } from '../routes/request.js'
@@ -58,6 +57,7 @@ async function limitsPlugin (fastify: FastifyInstance, { hasHostedAccess }: Limi
 
 /** Looks at nothing of the request: it is the first to be refused. */
 async function limitPressure (fastify: FastifyInstance, { refusals, retryAfterMs }: Limiter): Promise<void> {
+  const { default: underPressure } = await import('@fastify/under-pressure')
   const { eventloopdelay, heap } = fastify.ociConfig.http.limits
   await fastify.register(underPressure, {
     maxEventLoopDelay: parseDuration(eventloopdelay),

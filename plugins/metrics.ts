@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
-import { RegistryMetrics } from '../services/metrics/registry-metrics.js'
+import type { RegistryMetrics } from '../services/metrics/registry-metrics.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -11,7 +11,12 @@ declare module 'fastify' {
 
 async function metricsPlugin (fastify: FastifyInstance): Promise<void> {
   const { ociConfig: { http: { debug } }, ociWorkers: { id, count } } = fastify
-  fastify.decorate('ociMetrics', debug?.prometheus.enabled === true ? new RegistryMetrics({ worker: count === 1 ? undefined : id }) : undefined)
+  if (debug?.prometheus.enabled !== true) {
+    fastify.decorate('ociMetrics', undefined)
+    return
+  }
+  const { RegistryMetrics } = await import('../services/metrics/registry-metrics.js')
+  fastify.decorate('ociMetrics', new RegistryMetrics({ worker: count === 1 ? undefined : id }))
 }
 
 export default fp(metricsPlugin, { name: 'oci-metrics', fastify: '5.x', dependencies: ['oci-config', 'oci-workers'] })

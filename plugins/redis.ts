@@ -3,7 +3,6 @@ import fp from 'fastify-plugin'
 import { masked } from '../services/config/schema-node.js'
 import { RedisConnection } from '../services/redis/connection.js'
 import type { RedisClient } from '../services/redis/connection.js'
-import { closeRedis, connections, openRedis } from '../services/redis/open.js'
 import { isConfigured, redisLimits } from '../services/redis/options.js'
 
 declare module 'fastify' {
@@ -24,7 +23,13 @@ export interface RedisPluginOptions {
  */
 async function redisPlugin (fastify: FastifyInstance, { client }: RedisPluginOptions): Promise<void> {
   const { log, ociConfig: { redis: config } } = fastify
-  const opened = client === undefined && isConfigured(config) ? openRedis(config, log) : undefined
+  const own = client === undefined && isConfigured(config) ? config : undefined
+  if (client === undefined && own === undefined) {
+    fastify.decorate('ociRedis', undefined)
+    return
+  }
+  const { closeRedis, connections, openRedis } = await import('../services/redis/open.js')
+  const opened = own === undefined ? undefined : openRedis(own, log)
   const used = client ?? opened
   const connection = used === undefined ? undefined : new RedisConnection({ client: used, ...redisLimits(config), log, isWatched: opened !== undefined })
   fastify.decorate('ociRedis', connection)

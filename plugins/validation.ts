@@ -7,7 +7,7 @@ import fp from 'fastify-plugin'
  * given twice both become a list, and unknown parameters pass (R-022).
  */
 async function validationPlugin (fastify: FastifyInstance): Promise<void> {
-  const ajv = new Ajv({ coerceTypes: 'array', strict: false })
+  const ajv = new Ajv({ meta: false, validateSchema: false, coerceTypes: 'array', strict: false })
   fastify.setValidatorCompiler(({ schema }) => ajv.compile(schema as object))
   // Our bodies are bytes already: the response schemas describe them, and there is nothing to compile.
   fastify.setSerializerCompiler(() => JSON.stringify)

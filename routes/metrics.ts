@@ -1,5 +1,4 @@
 import type { FastifyInstance } from 'fastify'
-import { EXPOSITION_TYPE, exposition } from '../services/metrics/registry-metrics.js'
 import type { MetricValues } from '../services/metrics/registry-metrics.js'
 
 export interface MetricsRouteOptions {
@@ -10,5 +9,6 @@ export interface MetricsRouteOptions {
 
 /** What Prometheus asks for, of all processes together. */
 export default async function metricsRoute (fastify: FastifyInstance, { path, read }: MetricsRouteOptions): Promise<void> {
+  const { EXPOSITION_TYPE, exposition } = await import('../services/metrics/registry-metrics.js')
   fastify.get(path, async (_request, reply) => reply.type(EXPOSITION_TYPE).send(await exposition(await read())))
 }

@@ -5,8 +5,7 @@ import type { Workers } from '../workers/workers.js'
 import { openAccess } from './access.js'
 import type { AccessController, AccessRequest, Authorize, Grant } from './access.js'
 import { BasicController } from './basic-controller.js'
-import { HtpasswdCredentials } from './htpasswd.js'
-import { HtpasswdFile } from './htpasswd-file.js'
+import type { HtpasswdCredentials } from './htpasswd.js'
 import type { AuthLog } from './htpasswd-file.js'
 import { Logins } from './logins.js'
 import { AccessPolicy } from './policy.js'
@@ -55,6 +54,7 @@ async function passwordController (htpasswd: HtpasswdConfig, parts: AccessParts)
 
 /** The users of a configuration. @throws {ConfigError} when their file cannot be used */
 export async function openCredentials ({ path, groups, throttle }: Pick<HtpasswdConfig, 'path' | 'groups' | 'throttle'>, { workers, log, debug }: AccessParts): Promise<HtpasswdCredentials> {
+  const [{ HtpasswdCredentials }, { HtpasswdFile }] = await Promise.all([import('./htpasswd.js'), import('./htpasswd-file.js')])
   const { free, delay, maxdelay } = throttle
   const logins = new Logins({ workers, free, delay: parseDuration(delay), maxDelay: parseDuration(maxdelay) })
   const credentials = new HtpasswdCredentials({ file: await HtpasswdFile.open({ path, log }), logins, ...(groups === undefined ? {} : { groups }) })

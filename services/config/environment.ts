@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
-import envSchema from 'env-schema'
+import { createRequire } from 'node:module'
+import type { envSchema as EnvSchema } from 'env-schema'
 import { ConfigError } from '../errors/config-error.js'
 import { parseRaw, rawMap, rawScalar } from './raw.js'
 import type { RawMap, RawNode } from './raw.js'
@@ -44,6 +45,9 @@ export function overlayArgument (root: RawMap, schema: SchemaNode, argument: str
 }
 
 function variables (environment: NodeJS.ProcessEnv): Array<[string, string]> {
+  if (!Object.keys(environment).some(name => name.startsWith(PREFIX))) return []
+  // Loaded when there is something to read: it takes as long to load as a tenth of the registry.
+  const envSchema = createRequire(import.meta.url)('env-schema') as typeof EnvSchema
   const schema = { type: 'object', patternProperties: { [`^${PREFIX}`]: { type: 'string' } }, additionalProperties: false }
   const read = envSchema<Record<string, string>>({ schema, data: environment, env: false })
   return Object.entries(read).filter(([name]) => name.startsWith(PREFIX) && !OTHERS.has(name)).sort(([a], [b]) => a < b ? -1 : 1)

@@ -21,7 +21,8 @@ import { nearest } from './suggest.js'
 import { unsupported } from './supported.js'
 import { workerCount } from './workers.js'
 
-const ajv = new Ajv({ useDefaults: true, allErrors: true, verbose: true, formats: { duration: isDuration, bytes: isBytes, workers: /^(?:auto|[1-9]\d{0,2})$/ } })
+// Neither the schema of schemas nor shorter code is worth the time they cost at every start; a test checks the schema.
+const ajv = new Ajv({ meta: false, validateSchema: false, code: { optimize: false }, useDefaults: true, allErrors: true, verbose: true, formats: { duration: isDuration, bytes: isBytes, workers: /^(?:auto|[1-9]\d{0,2})$/ } })
 const validate = ajv.compile<RegistryConfig>(configSchema)
 
 const DRIVERS = ['filesystem', 'inmemory', 's3', 's3aws', 'azure', 'gcs'] as const

@@ -1,7 +1,6 @@
 import type { Workers } from '../workers/workers.js'
 import type { Clock } from './delivery.js'
-import { Endpoint } from './endpoint.js'
-import type { EndpointSettings } from './endpoint.js'
+import type { Endpoint, EndpointSettings } from './endpoint.js'
 import type { EventStream } from './event-stream.js'
 import type { RegistryEvent } from './event.js'
 import type { Log } from '../log/log.js'
@@ -98,6 +97,9 @@ export class Notifications {
 
   async #openAll (): Promise<readonly Endpoint[]> {
     const { endpoints, queues, clock, log } = this.#options
+    if (endpoints.length === 0) return []
+    // Loaded where somebody is told: its HTTP client would cost every start.
+    const { Endpoint } = await import('./endpoint.js')
     this.#open = await Promise.all(endpoints.map(async settings => new Endpoint({ settings, queue: await queues.open(settings.name), clock, log })))
     return this.#open
   }

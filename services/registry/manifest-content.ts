@@ -38,7 +38,7 @@ export interface ManifestContent {
   readonly annotations: Readonly<Record<string, string>> | undefined
 }
 
-const ajv = new Ajv({ strict: false, messages: true })
+const ajv = new Ajv({ meta: false, validateSchema: false, strict: false, messages: true })
 const validateImage = ajv.compile<ImageManifest>(imageManifestSchema)
 const validateIndex = ajv.compile<Index>(indexSchema)
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
