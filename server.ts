@@ -19,6 +19,11 @@ export interface ServerOptions extends RegistryOptions {
   readonly tls?: ServerTls
 }
 
+/** No route outside of the registry has a schema, and those inside have compilers of their own: Fastify need not load its. */
+const NO_SCHEMAS = {
+  compilersFactory: { buildValidator: () => () => () => true, buildSerializer: () => () => JSON.stringify }
+} as unknown as NonNullable<FastifyServerOptions['schemaController']>
+
 /** Go clients keep idle connections for 90 s: a shorter life on our side would cut one just as it is used again. */
 const KEEP_ALIVE_MS = 120_000
 /** Tokens with many scopes are large; Node's own limit of 16 KiB refuses them. */
@@ -37,6 +42,7 @@ export function buildServer ({ logger, tls, onReady, ...options }: ServerOptions
     // While stopping, connections that are still open are served to their end.
     return503OnClosing: false,
     exposeHeadRoutes: false,
+    schemaController: NO_SCHEMAS,
     genReqId: ({ headers }) => requestId(headers['x-request-id']),
     logController: new OneLinePerRequest({ disableRequestLogging: options.log?.accesslog?.disabled ?? false }),
     ...trusting(options.http?.trustedproxies ?? []),

@@ -1,6 +1,26 @@
 import { Ajv } from 'ajv'
+import type { ValidateFunction } from 'ajv'
 import type { FastifyInstance } from 'fastify'
+import type { FastifySchemaValidationError } from 'fastify/types/schema.js'
 import fp from 'fastify-plugin'
+
+/** As Ajv has it: false, and why. */
+interface Validator {
+  (data: unknown): boolean
+  errors?: FastifySchemaValidationError[] | null
+}
+
+/** Compiled with the first request, once for all routes of a schema: at every start it would cost as much as all else. */
+function compiledLater (ajv: Ajv, schema: object): Validator {
+  let validate: ValidateFunction | undefined
+  const validator: Validator = data => {
+    validate ??= ajv.compile(schema)
+    const isValid = validate(data)
+    validator.errors = validate.errors as FastifySchemaValidationError[] | null
+    return isValid
+  }
+  return validator
+}
 
 /**
  * Our routes are validated by our own rules, whatever validator the host has: a query parameter given once and one
@@ -8,7 +28,14 @@ import fp from 'fastify-plugin'
  */
 async function validationPlugin (fastify: FastifyInstance): Promise<void> {
   const ajv = new Ajv({ meta: false, validateSchema: false, coerceTypes: 'array', strict: false })
-  fastify.setValidatorCompiler(({ schema }) => ajv.compile(schema as object))
+  const compiled = new WeakMap<object, Validator>()
+  fastify.setValidatorCompiler(({ schema }) => {
+    const known = compiled.get(schema as object)
+    if (known !== undefined) return known
+    const validator = compiledLater(ajv, schema as object)
+    compiled.set(schema as object, validator)
+    return validator
+  })
   // Our bodies are bytes already: the response schemas describe them, and there is nothing to compile.
   fastify.setSerializerCompiler(() => JSON.stringify)
 }

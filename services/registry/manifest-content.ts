@@ -39,8 +39,8 @@ export interface ManifestContent {
 }
 
 const ajv = new Ajv({ meta: false, validateSchema: false, strict: false, messages: true })
-const validateImage = ajv.compile<ImageManifest>(imageManifestSchema)
-const validateIndex = ajv.compile<Index>(indexSchema)
+const validateImage = compiledLater<ImageManifest>(imageManifestSchema)
+const validateIndex = compiledLater<Index>(indexSchema)
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /**
@@ -53,8 +53,8 @@ export function parseManifest (bytes: Uint8Array, declared: string | undefined):
   const json = parseJson(bytes)
   const mediaType = decideMediaType(json, declared)
   return MANIFEST_MEDIA_TYPES[mediaType] === 'image'
-    ? imageContent(checked(validateImage, json), mediaType)
-    : indexContent(checked(validateIndex, json), mediaType)
+    ? imageContent(checked(validateImage(), json), mediaType)
+    : indexContent(checked(validateIndex(), json), mediaType)
 }
 
 /**
@@ -169,4 +169,10 @@ function explain (error: ErrorObject | undefined): string {
 
 function invalid (detail: string): OciError {
   return new OciError('MANIFEST_INVALID', { detail })
+}
+
+/** Compiled when the first manifest comes, not at every start. */
+function compiledLater<T> (schema: object): () => ValidateFunction<T> {
+  let validate: ValidateFunction<T> | undefined
+  return () => validate ??= ajv.compile<T>(schema)
 }
