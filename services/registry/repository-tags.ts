@@ -7,7 +7,7 @@ import { concurrently } from './concurrently.js'
 import { manifestsPath, tagCurrentPath, tagIndexPath, tagPath, tagsPath } from './layout.js'
 import { readLink, writeLink } from './linked-blob-store.js'
 import { pageOf } from './page.js'
-import type { Page, PageRequest, TagStore } from './types.js'
+import type { Eventually, Page, PageRequest, TagStore } from './types.js'
 
 /** The tags of one repository: for each a link to what it points at now, and one to everything it ever pointed at. */
 export class RepositoryTags implements TagStore {
@@ -19,8 +19,8 @@ export class RepositoryTags implements TagStore {
     this.#name = name
   }
 
-  async get (tag: Tag): Promise<Digest | undefined> {
-    return await readLink(this.#driver, tagCurrentPath(this.#name, tag))
+  get (tag: Tag): Eventually<Digest | undefined> {
+    return readLink(this.#driver, tagCurrentPath(this.#name, tag))
   }
 
   async set (tag: Tag, digest: Digest): Promise<void> {

@@ -11,6 +11,7 @@ import type { ByteRange, FileInfo, FileWriter, StorageDriver, WriteOptions } fro
 import { FileStream } from './file-stream.js'
 import { filesystemError } from './filesystem-error.js'
 import { FilesystemWriter } from './filesystem-writer.js'
+import { PromptReads } from './prompt-reads.js'
 
 export interface FilesystemOptions {
   /** Everything lies below this directory; made when missing. */
@@ -36,6 +37,7 @@ export class FilesystemDriver implements StorageDriver {
   readonly redirects = false
   readonly #root: string
   readonly #fsync: boolean
+  readonly #promptReads: PromptReads | undefined
 
   /** @throws {ConfigError} when the directory cannot be made or written. */
   static async open ({ rootdirectory, fsync = true }: FilesystemOptions): Promise<FilesystemDriver> {
@@ -47,12 +49,13 @@ export class FilesystemDriver implements StorageDriver {
       const reason = (error as NodeJS.ErrnoException).code ?? String(error)
       throw new ConfigError(`storage.filesystem.rootdirectory: cannot write to ${root} (${reason})`, { cause: error })
     }
-    return new FilesystemDriver(root, fsync)
+    return new FilesystemDriver(root, fsync, await PromptReads.below(root))
   }
 
-  private constructor (root: string, fsync: boolean) {
+  private constructor (root: string, fsync: boolean, promptReads: PromptReads | undefined) {
     this.#root = root
     this.#fsync = fsync
+    this.#promptReads = promptReads
   }
 
   async read (path: string, { maxBytes }: { readonly maxBytes?: number } = {}): Promise<Buffer> {
@@ -67,6 +70,10 @@ export class FilesystemDriver implements StorageDriver {
         await handle.close()
       }
     })
+  }
+
+  readNow (path: string, maxBytes: number): Buffer | undefined {
+    return this.#promptReads?.read(this.#file(path), maxBytes)
   }
 
   async write (path: string, content: Uint8Array, { durable = true }: WriteOptions = {}): Promise<void> {
