@@ -4,15 +4,21 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { PromptReads } from '../../../services/storage/prompt-reads.js'
 
-/** A clock that goes forward by `takes` with every read. */
+/** A clock that goes forward by `takes` with every read, of which `reads` waited for a disk. */
 function reads (t: Test, content = 'a link') {
   const file = join(t.testdir({ link: content }), 'link')
-  const clock = { now: 0, takes: 0 }
+  const clock = { time: 0, takes: 0, disk: 7, reads: 0 }
   let isRunning = false
-  const prompt = new PromptReads(() => {
-    if (isRunning) clock.now += clock.takes
-    isRunning = !isRunning && clock.takes > 0
-    return clock.now
+  const prompt = new PromptReads({
+    now () {
+      if (isRunning) {
+        clock.time += clock.takes
+        clock.disk += clock.reads
+      }
+      isRunning = !isRunning && clock.takes > 0
+      return clock.time
+    },
+    diskReads: () => clock.disk
   })
   return { file, clock, prompt }
 }
@@ -42,16 +48,31 @@ t.test('what is missing, or is no file, is not to be had', async t => {
   for (const path of [`${file}.none`, `${file}.d`, `${file}/below`]) t.equal(prompt.read(path, 100), undefined, path)
 })
 
-t.test('after a slow read nobody is stopped for a while', async t => {
+t.test('after a read that waited for a disk nobody is stopped for a while', async t => {
   const { file, clock, prompt } = reads(t)
   clock.takes = 10
+  clock.reads = 1
   t.equal(prompt.read(file, 100)?.toString(), 'a link', 'the slow one')
   clock.takes = 0
   t.equal(prompt.read(file, 100), undefined)
-  clock.now += 199
+  clock.time += 199
   t.equal(prompt.read(file, 100), undefined)
-  clock.now += 1
+  clock.time += 1
   t.equal(prompt.read(file, 100)?.toString(), 'a link')
+  clock.takes = 5000
+  t.equal(prompt.read(file, 100)?.toString(), 'a link')
+  clock.takes = 0
+  clock.time += 2000
+  t.equal(prompt.read(file, 100)?.toString(), 'a link', 'but not for ever')
+})
+
+t.test('a read that took long for other reasons changes nothing, nor does a short one from a disk', async t => {
+  const { file, clock, prompt } = reads(t)
+  clock.takes = 10
+  for (let i = 0; i < 3; i++) t.equal(prompt.read(file, 100)?.toString(), 'a link', 'the machine is busy')
+  clock.takes = 1
+  clock.reads = 1
+  for (let i = 0; i < 3; i++) t.equal(prompt.read(file, 100)?.toString(), 'a link', 'the disk is fast')
 })
 
 t.test('only where files are on a disk of this machine', { skip: process.platform === 'linux' ? false : 'knows the file systems of Linux' }, async t => {
