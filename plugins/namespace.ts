@@ -12,7 +12,14 @@ declare module 'fastify' {
 
 async function namespacePlugin (fastify: FastifyInstance): Promise<void> {
   const { ociDriver: driver, ociUploads: uploads, ociDescriptors: descriptors, ociMiddleware, ociConfig: { storage, validation } } = fastify
-  let namespace: Namespace = new StorageNamespace({ driver, uploads, descriptors, validation: referenceValidation(validation), redirect: !storage.redirect.disable })
+  let namespace: Namespace = new StorageNamespace({
+    driver,
+    uploads,
+    descriptors,
+    validation: referenceValidation(validation),
+    redirect: !storage.redirect.disable,
+    decorated: ociMiddleware.registry.length + ociMiddleware.repository.length > 0
+  })
   for (const decorate of ociMiddleware.registry) namespace = await decorate(namespace)
   fastify.decorate('ociNamespace', namespace)
 }

@@ -3,7 +3,7 @@ import fp from 'fastify-plugin'
 import { MeasuredDriver } from '../services/metrics/measured-driver.js'
 import { createDriver } from '../services/storage/create.js'
 import type { StorageDriver } from '../services/storage/driver.js'
-import { KeptOpenDriver } from '../services/storage/forwarding-driver.js'
+import { ForwardingDriver, KeptOpenDriver } from '../services/storage/forwarding-driver.js'
 import { guarded } from '../services/storage/guarded.js'
 
 declare module 'fastify' {
@@ -24,7 +24,11 @@ async function storagePlugin (fastify: FastifyInstance, { driver: given }: Stora
   // What is measured is the storage itself.
   if (ociMetrics !== undefined) driver = new MeasuredDriver(driver, ociMetrics)
   // A middleware is somebody else's code as a driver is: it is guarded as well.
-  for (const decorate of ociMiddleware.storage) driver = guarded(await decorate(driver))
+  for (const decorate of ociMiddleware.storage) {
+    const decorated = await decorate(driver)
+    // What is made in another way may have a `read` of its own that nobody can see.
+    driver = guarded(decorated, { readsNow: decorated instanceof ForwardingDriver })
+  }
   fastify.decorate('ociDriver', driver)
 }
 

@@ -20,6 +20,13 @@ export class MeasuredDriver extends ForwardingDriver {
     return this.#timed('GetContent', super.read(path, options))
   }
 
+  override readNow (path: string, maxBytes: number): Buffer | undefined {
+    const began = performance.now()
+    const content = this.inner.readNow?.(path, maxBytes)
+    if (content !== undefined) this.#metrics.stored('GetContent', this.name, (performance.now() - began) / 1000)
+    return content
+  }
+
   override write (path: string, content: Uint8Array, options?: WriteOptions): Promise<void> {
     return this.#timed('PutContent', super.write(path, content, options))
   }

@@ -41,6 +41,11 @@ export class ForwardingBlobStore implements BlobStore {
     return this.inner.open(descriptor, range)
   }
 
+  /** Not past a decorator that has an `open` of its own: it is asked with that. */
+  bytes (descriptor: Descriptor): Eventually<Buffer> | null {
+    return this.open === ForwardingBlobStore.prototype.open ? this.inner.bytes?.(descriptor) ?? null : null
+  }
+
   redirectUrl (descriptor: Descriptor, method: 'GET' | 'HEAD'): Promise<string | null> | null {
     return this.inner.redirectUrl(descriptor, method)
   }
@@ -107,7 +112,7 @@ export class ForwardingTagStore implements TagStore {
     this.inner = inner
   }
 
-  get (tag: Tag): Promise<Digest | undefined> {
+  get (tag: Tag): Eventually<Digest | undefined> {
     return this.inner.get(tag)
   }
 

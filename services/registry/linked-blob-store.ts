@@ -11,10 +11,19 @@ import type { BlobStatter, Descriptor, Eventually } from './types.js'
 const MAX_LINK_BYTES = 1024
 
 /** The digest a link file holds. Undefined when the file is missing, or broken as a crash of an old server leaves it. */
-export async function readLink (driver: StorageDriver, path: string): Promise<Digest | undefined> {
+export function readLink (driver: StorageDriver, path: string): Eventually<Digest | undefined> {
+  const content = driver.readNow?.(path, MAX_LINK_BYTES)
+  return content === undefined ? readLinkLater(driver, path) : digestIn(content)
+}
+
+async function readLinkLater (driver: StorageDriver, path: string): Promise<Digest | undefined> {
   const content = await readSmall(driver.read(path, { maxBytes: MAX_LINK_BYTES }))
-  const text = content?.toString('latin1').trim()
-  return text !== undefined && isDigest(text) ? text : undefined
+  return content === undefined ? undefined : digestIn(content)
+}
+
+function digestIn (content: Buffer): Digest | undefined {
+  const text = content.toString('latin1').trim()
+  return isDigest(text) ? text : undefined
 }
 
 export async function writeLink (driver: StorageDriver, path: string, digest: Digest, options?: WriteOptions): Promise<void> {

@@ -1,11 +1,10 @@
-import { createHash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
-import { digestOf } from '../reference/reference.js'
 import type { Digest } from '../reference/reference.js'
 import type { Settling } from '../storage/settling.js'
 import type { GlobalBlobStore } from './blob-store.js'
 import { inferMediaType } from './manifest-content.js'
 import type { Eventually } from './types.js'
+import { DamagedContent, readVerified } from './verified-content.js'
 
 /** The default limit of a manifest, and the size up to which clients expect a registry to accept one (R-177). */
 export const MAX_MANIFEST_BYTES = 4 * 1024 * 1024
@@ -19,14 +18,6 @@ export interface StoredContent {
   readonly mediaType: string
   /** False when the bytes do not name their media type. */
   readonly certain: boolean
-}
-
-/** Storage holds other bytes than it should. Never served; the client sees UNKNOWN. */
-export class DamagedContent extends Error {
-  constructor (digest: Digest) {
-    super(`storage holds damaged content for ${digest}`)
-    this.name = 'DamagedContent'
-  }
 }
 
 /**
@@ -48,11 +39,8 @@ export class ManifestContents {
   async get (digest: Digest): Promise<StoredContent | undefined> {
     const recent = this.#recent.get(digest)
     if (recent !== undefined) return recent
-    const bytes = await this.#blobs.read(digest, MAX_MANIFEST_BYTES)
+    const bytes = await readVerified(this.#blobs, digest, MAX_MANIFEST_BYTES)
     if (bytes === undefined) return undefined
-    if (digestOf('sha256', createHash('sha256').update(bytes).digest('hex')) !== digest) {
-      throw new DamagedContent(digest)
-    }
     const content = { bytes, ...inferMediaType(bytes) }
     this.#recent.set(digest, content)
     return content

@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache'
 import type { Digest, RepositoryName } from '../reference/reference.js'
 import type { StorageDriver } from '../storage/driver.js'
 import type { UploadSessions } from '../uploads/sessions.js'
@@ -16,7 +17,11 @@ import { RepositoryBlobs } from './repository-blobs.js'
 import { RepositoryManifests } from './repository-manifests.js'
 import { RepositoryReferrers } from './repository-referrers.js'
 import { RepositoryTags } from './repository-tags.js'
+import { SmallBlobs } from './small-blobs.js'
 import type { Namespace, Page, PageRequest, Repository, Visibility } from './types.js'
+
+/** Repositories that are kept ready; what they are made of is small. */
+const MAX_REPOSITORIES = 1000
 
 export interface NamespaceParts {
   readonly driver: StorageDriver
@@ -27,6 +32,11 @@ export interface NamespaceParts {
   readonly validation?: ReferenceValidation
   /** False: clients are never sent to the storage itself. Default true. */
   readonly redirect?: boolean
+  /**
+   * True: code that is not ours gets the repositories. Each request has its own, which it may change, and what is read
+   * of a blob is read by `open`.
+   */
+  readonly decorated?: boolean
 }
 
 /** All repositories on one storage driver. */
@@ -39,18 +49,33 @@ export class StorageNamespace implements Namespace {
   readonly #validation: ReferenceValidation
   readonly #withdrawn: WithdrawnManifests
   readonly #holders = new BlobHolders()
+  readonly #small: SmallBlobs | undefined
+  /** Made once, and not for each request: nothing in them is about a request. */
+  readonly #repositories: LRUCache<RepositoryName, Repository> | undefined
 
-  constructor ({ driver, uploads, descriptors = new Descriptors(), validation = STRICT, redirect = true }: NamespaceParts) {
+  constructor ({ driver, uploads, descriptors = new Descriptors(), validation = STRICT, redirect = true, decorated = false }: NamespaceParts) {
     this.#validation = validation
     this.#driver = driver
     this.#uploads = uploads
     this.#descriptors = descriptors
     this.#content = new GlobalBlobStore(driver, { descriptors, redirect })
     this.#manifests = new ManifestContents(this.#content)
+    if (!decorated) {
+      this.#small = new SmallBlobs(this.#content)
+      this.#repositories = new LRUCache({ max: MAX_REPOSITORIES })
+    }
     this.#withdrawn = new WithdrawnManifests(driver)
   }
 
   repository (name: RepositoryName): Repository {
+    const known = this.#repositories?.get(name)
+    if (known !== undefined) return known
+    const made = this.#make(name)
+    this.#repositories?.set(name, made)
+    return made
+  }
+
+  #make (name: RepositoryName): Repository {
     const driver = this.#driver
     const content = this.#content
     const contents = this.#manifests
@@ -63,11 +88,12 @@ export class StorageNamespace implements Namespace {
     const referrers = new RepositoryReferrers({ name, driver, contents, revisions, tags })
     const publication = new Publication({ name, contents, validation, withdrawn, layers, revisions })
     const manifests = new RepositoryManifests({ name, driver, contents, revisions, layers, tags, referrers, validation, publication })
-    const blobs = new RepositoryBlobs({ name, content, links: layers, linksOf, uploads: this.#uploads, holders: this.#holders })
+    const blobs = new RepositoryBlobs({ name, content, small: this.#small, links: layers, linksOf, uploads: this.#uploads, holders: this.#holders })
     return { name, blobs, manifests, tags, referrers }
   }
 
   async forget (digest: Digest): Promise<void> {
+    this.#small?.forget(digest)
     await this.#content.clear(digest)
   }
 

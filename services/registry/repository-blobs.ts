@@ -9,11 +9,13 @@ import type { BlobHolders } from './blob-holders.js'
 import { BLOB_MEDIA_TYPE } from './blob-store.js'
 import type { GlobalBlobStore } from './blob-store.js'
 import type { LinkedBlobStore } from './linked-blob-store.js'
+import type { SmallBlobs } from './small-blobs.js'
 import type { BlobStore, Descriptor, Eventually, MountOptions, Review, StartUploadOptions } from './types.js'
 
 export interface RepositoryBlobsParts {
   readonly name: RepositoryName
   readonly content: GlobalBlobStore
+  readonly small: SmallBlobs | undefined
   readonly links: LinkedBlobStore
   /** The links of another repository, for mounts. */
   readonly linksOf: (name: RepositoryName) => LinkedBlobStore
@@ -35,11 +37,12 @@ export class RepositoryBlobs implements BlobStore {
   }
 
   async open (descriptor: Descriptor, range?: ByteRange): Promise<Readable> {
-    const stream = await this.#parts.content.open(descriptor.digest, range)
-    if (stream !== undefined) return stream
-    // Somebody else took the content out of storage: what is remembered of it is wrong.
-    await this.#parts.links.forget(descriptor.digest)
-    throw unknown(descriptor.digest)
+    return await this.#orForget(descriptor, await this.#parts.content.open(descriptor.digest, range))
+  }
+
+  bytes (descriptor: Descriptor): Eventually<Buffer> | null {
+    const found = this.#parts.small?.get(descriptor) ?? null
+    return found instanceof Promise ? found.then(async bytes => await this.#orForget(descriptor, bytes)) : found
   }
 
   redirectUrl ({ digest }: Descriptor, method: 'GET' | 'HEAD'): Promise<string | null> | null {
@@ -108,6 +111,13 @@ export class RepositoryBlobs implements BlobStore {
     // The blob is there. Leftovers of its session are for the purge, not a reason to tell the client otherwise.
     await session.discard().catch(() => {})
     return descriptor
+  }
+
+  /** Somebody else took the content out of storage: what is remembered of it is wrong. */
+  async #orForget<T> ({ digest }: Descriptor, found: T | undefined): Promise<T> {
+    if (found !== undefined) return found
+    await this.#parts.links.forget(digest)
+    throw unknown(digest)
   }
 }
 

@@ -8,7 +8,7 @@ import { concurrently } from './concurrently.js'
 import { manifestsPath, tagCurrentPath, tagIndexPath, tagPath, tagsPath } from './layout.js'
 import { readLink, writeLink } from './linked-blob-store.js'
 import { pageOf } from './page.js'
-import type { Page, PageRequest, TagStore } from './types.js'
+import type { Eventually, Page, PageRequest, TagStore } from './types.js'
 
 /** What of a listing are tags, as long as somebody has the listing. */
 const tagsByListing = new WeakMap<readonly string[], readonly Tag[]>()
@@ -31,8 +31,8 @@ export class RepositoryTags implements TagStore {
     this.#name = name
   }
 
-  async get (tag: Tag): Promise<Digest | undefined> {
-    return await readLink(this.#driver, tagCurrentPath(this.#name, tag))
+  get (tag: Tag): Eventually<Digest | undefined> {
+    return readLink(this.#driver, tagCurrentPath(this.#name, tag))
   }
 
   async set (tag: Tag, digest: Digest): Promise<void> {

@@ -84,6 +84,11 @@ export interface BlobStore {
   stat (digest: Digest): Eventually<Descriptor>
   /** The bytes of a descriptor that `stat` returned. @throws {OciError} BLOB_UNKNOWN */
   open (descriptor: Descriptor, range?: ByteRange): Promise<Readable>
+  /**
+   * All bytes of a descriptor that `stat` returned, verified, where they are few enough to be kept in memory; null, at
+   * once, where they are not, or this store keeps none: then there is `open`. @throws {OciError} BLOB_UNKNOWN
+   */
+  bytes? (descriptor: Descriptor): Eventually<Buffer> | null
   /** A URL that serves the bytes in our place, or null; null at once where there never is one. */
   redirectUrl (descriptor: Descriptor, method: 'GET' | 'HEAD'): Promise<string | null> | null
   /** Links a blob of another repository; null when it is not there: the caller starts an upload instead. */
@@ -150,7 +155,7 @@ export interface ManifestStore {
 }
 
 export interface TagStore {
-  get (tag: Tag): Promise<Digest | undefined>
+  get (tag: Tag): Eventually<Digest | undefined>
   set (tag: Tag, digest: Digest): Promise<void>
   /** False when there was no such tag. */
   delete (tag: Tag): Promise<boolean>

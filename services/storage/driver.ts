@@ -41,6 +41,11 @@ export interface StorageDriver {
   readonly name: string
   /** The whole content. Throws `path-not-found`, or `too-large` when it is longer than `maxBytes`. */
   read (path: string, options?: { readonly maxBytes?: number }): Promise<Buffer>
+  /**
+   * The whole content of a small file, where having it at once costs less than waiting for it. Undefined whenever it is not
+   * to be had like that, also when nothing lies there: then `read` is asked.
+   */
+  readNow? (path: string, maxBytes: number): Buffer | undefined
   /** Creates or replaces the content at once: a reader sees the old or the new bytes, never a mix. */
   write (path: string, content: Uint8Array, options?: WriteOptions): Promise<void>
   /** A stream of the content, opened before the promise resolves, so that a missing path throws here. */

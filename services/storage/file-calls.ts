@@ -61,8 +61,17 @@ export const DIRECT: FileCalls = {
 /** More bytes than this are not written or read at once, but in the thread pool. */
 export const MAX_DIRECT_BYTES = 64 * 1024
 
-/** Of `statfs(2)` on Linux: ext2 to ext4, XFS, Btrfs, F2FS, ZFS, tmpfs and overlayfs. What is not here may be a network's. */
-const LOCAL: ReadonlySet<number> = new Set([0xef53, 0x58465342, 0x9123683e, 0xf2f52010, 0x2fc12fc1, 0x01021994, 0x794c7630])
+/** Linux' names of file systems on disks of this machine, or in its memory: what is in a network may be waited for, long. */
+const LOCAL: ReadonlySet<number> = new Set([
+  0xef53, // ext2, ext3, ext4
+  0x58465342, // xfs
+  0x9123683e, // btrfs
+  0x2fc12fc1, // zfs
+  0xf2f52010, // f2fs
+  0xca451a4e, // bcachefs
+  0x01021994, // tmpfs
+  0x794c7630 // overlayfs
+])
 
 /** Whether the directory is on a file system of this machine, whose metadata is in memory or near. */
 export function isLocal (directory: string): boolean {

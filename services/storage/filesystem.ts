@@ -15,6 +15,7 @@ import { FileStream } from './file-stream.js'
 import { filesystemError } from './filesystem-error.js'
 import { Listings } from './listings.js'
 import { FilesystemWriter } from './filesystem-writer.js'
+import { PromptReads } from './prompt-reads.js'
 import type { Settling } from './settling.js'
 
 export interface FilesystemOptions {
@@ -47,6 +48,7 @@ export class FilesystemDriver implements StorageDriver {
   readonly #looks: FileCalls
   /** Calls that change something: with fsync they may have to wait for what is being synced. */
   readonly #changes: FileCalls
+  readonly #promptReads: PromptReads | undefined
 
   /** @throws {ConfigError} when the directory cannot be made or written. */
   static async open ({ rootdirectory, fsync = true }: FilesystemOptions): Promise<FilesystemDriver> {
@@ -58,10 +60,10 @@ export class FilesystemDriver implements StorageDriver {
       const reason = (error as NodeJS.ErrnoException).code ?? String(error)
       throw new ConfigError(`storage.filesystem.rootdirectory: cannot write to ${root} (${reason})`, { cause: error })
     }
-    return new FilesystemDriver(root, fsync)
+    return new FilesystemDriver(root, fsync, PromptReads.below(root))
   }
 
-  private constructor (root: string, fsync: boolean) {
+  private constructor (root: string, fsync: boolean, promptReads: PromptReads | undefined) {
     this.#root = root
     this.#fsync = fsync
     this.#syncs = new DirectorySyncs(root)
@@ -69,6 +71,7 @@ export class FilesystemDriver implements StorageDriver {
     this.#looks = local ? DIRECT : POOLED
     this.#listings = local ? new Listings() : undefined
     this.#changes = fsync ? POOLED : this.#looks
+    this.#promptReads = promptReads
   }
 
   async read (path: string, { maxBytes = Infinity }: { readonly maxBytes?: number } = {}): Promise<Buffer> {
@@ -82,6 +85,10 @@ export class FilesystemDriver implements StorageDriver {
         await this.#looks.close(fd)
       }
     })
+  }
+
+  readNow (path: string, maxBytes: number): Buffer | undefined {
+    return this.#promptReads?.read(this.#file(path), maxBytes)
   }
 
   async write (path: string, content: Uint8Array, { durable = true, settling, recycle }: WriteOptions = {}): Promise<void> {

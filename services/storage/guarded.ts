@@ -9,23 +9,39 @@ const PATH = /^(?:\/(?!\.+(?:\/|$))[A-Za-z0-9._-]+)+$/
  * Puts the checks that every driver needs in front of it: paths that could leave the root never reach the driver, and
  * an error of a driver that forgot to wrap it is wrapped, cause kept.
  */
-export function guarded (driver: StorageDriver): StorageDriver {
-  return new GuardedDriver(driver)
+export function guarded (driver: StorageDriver, { readsNow = true }: GuardOptions = {}): StorageDriver {
+  return new GuardedDriver(driver, readsNow)
+}
+
+export interface GuardOptions {
+  /** False: `readNow` is not passed on, so that everything that is read is read by `read`. */
+  readonly readsNow?: boolean
 }
 
 class GuardedDriver implements StorageDriver {
   readonly name: string
   readonly redirects: boolean
   readonly #driver: StorageDriver
+  readonly #readsNow: boolean
 
-  constructor (driver: StorageDriver) {
+  constructor (driver: StorageDriver, readsNow: boolean) {
     this.name = driver.name
     this.redirects = driver.redirects ?? true
     this.#driver = driver
+    this.#readsNow = readsNow
   }
 
   read (path: string, options?: { readonly maxBytes?: number }): Promise<Buffer> {
     return this.#run(path, () => this.#driver.read(path, options))
+  }
+
+  readNow (path: string, maxBytes: number): Buffer | undefined {
+    try {
+      return this.#readsNow && PATH.test(path) ? this.#driver.readNow?.(path, maxBytes) : undefined
+    } catch {
+      // Only `read` says what is wrong.
+      return undefined
+    }
   }
 
   write (path: string, content: Uint8Array, options?: WriteOptions): Promise<void> {

@@ -43,14 +43,23 @@ async function settled (app: FastifyInstance): Promise<void> {
 }
 
 function storageCalls (t: Test, options: (t: Test) => Promise<Omit<RegistryOptions, 'storage'> & { cache: object }>): void {
-  t.test('a blob that was pushed or asked for once needs no stat and no link; its content is opened once', async t => {
+  t.test('a blob that was pushed or asked for once needs no stat and no link; its content is read once, if it is small', async t => {
     const { app, calls } = await counted(t, await options(t))
     await pushBlob(t, app, NAME, LAYER)
     await settled(app)
     t.same(await calls({ method: 'HEAD', url: blobUrl(LAYER.digest) }), [])
-    t.same(await calls({ url: blobUrl(LAYER.digest) }), [`createReadStream ${blobPath(LAYER.digest)}`])
+    t.same(await calls({ url: blobUrl(LAYER.digest) }), [`read ${blobPath(LAYER.digest)}`])
+    t.same(await calls({ url: blobUrl(LAYER.digest) }), [])
     t.same(await calls({ url: blobUrl(LAYER.digest), headers: { range: 'bytes=1-2' } }, 206), [`createReadStream ${blobPath(LAYER.digest)}`])
     t.same(await calls({ url: blobUrl(LAYER.digest), headers: { 'if-none-match': `"${LAYER.digest}"` } }, 304), [])
+  })
+
+  t.test('a large blob is opened each time', async t => {
+    const { app, calls } = await counted(t, await options(t))
+    const large = blob('more than is kept in memory'.repeat(4000))
+    await pushBlob(t, app, NAME, large)
+    await settled(app)
+    for (let i = 0; i < 2; i++) t.same(await calls({ url: blobUrl(large.digest) }), [`createReadStream ${blobPath(large.digest)}`])
   })
 
   t.test('the same under another algorithm', async t => {
@@ -59,7 +68,8 @@ function storageCalls (t: Test, options: (t: Test) => Promise<Omit<RegistryOptio
     await pushBlob(t, app, NAME, { ...LAYER, digest: alias })
     await settled(app)
     t.same(await calls({ method: 'HEAD', url: blobUrl(alias) }), [])
-    t.same(await calls({ url: blobUrl(alias) }), [`createReadStream ${blobPath(LAYER.digest)}`])
+    t.same(await calls({ url: blobUrl(alias) }), [`read ${blobPath(LAYER.digest)}`])
+    t.same(await calls({ url: blobUrl(alias) }), [])
   })
 
   t.test('a cold blob is looked up once; another repository still looks at its own link, and only there', async t => {

@@ -1,0 +1,75 @@
+import { closeSync, openSync, readSync } from 'node:fs'
+import { isLocal } from './file-calls.js'
+
+/** A read that took longer than this was no read from memory, or the machine had other things to do. */
+const SLOW_MS = 1
+/** For how many times as long as a slow read took the next ones are left to threads: at most 5 % of the time is lost. */
+const PAUSE = 20
+const MAX_PAUSE_MS = 2000
+/** How old what is known of the disk may be. */
+const LOOK_MS = 100
+
+export interface ReadClock {
+  /** Milliseconds that only go forward. */
+  now (): number
+  /** How often this process had to wait for a disk. */
+  diskReads (): number
+}
+
+const systemClock: ReadClock = {
+  now: () => performance.now(),
+  diskReads: () => process.resourceUsage().fsRead
+}
+
+/**
+ * Reads small files on the thread that asks. A file that the kernel has in memory is read in less time than it takes to
+ * ask another thread for it: a fifth of the CPU. On a disk that is asleep, or busy, it would stop everybody, so that a
+ * slow read is followed by a pause, if the disk was what it waited for.
+ */
+export class PromptReads {
+  #buffer = Buffer.alloc(0)
+  #pausedUntil = 0
+  #diskReads = 0
+  #lookAt = 0
+  readonly #clock: ReadClock
+
+  constructor (clock = systemClock) {
+    this.#clock = clock
+  }
+
+  /** Undefined where the directory is not, or may not be, on a disk of this machine. */
+  static below (directory: string): PromptReads | undefined {
+    return isLocal(directory) ? new PromptReads() : undefined
+  }
+
+  /** The content, or undefined when it cannot be had like this: because of its length, an error, or a pause. */
+  read (file: string, maxBytes: number): Buffer | undefined {
+    const began = this.#clock.now()
+    if (began < this.#pausedUntil) return undefined
+    if (began >= this.#lookAt) {
+      this.#lookAt = began + LOOK_MS
+      this.#diskReads = this.#clock.diskReads()
+    }
+    const bytes = this.#read(file, maxBytes)
+    const ended = this.#clock.now()
+    const took = ended - began
+    // For whatever file: a pause too many does no harm.
+    if (took > SLOW_MS && this.#clock.diskReads() !== this.#diskReads) this.#pausedUntil = ended + Math.min(PAUSE * took, MAX_PAUSE_MS)
+    return bytes
+  }
+
+  #read (file: string, maxBytes: number): Buffer | undefined {
+    if (this.#buffer.length <= maxBytes) this.#buffer = Buffer.allocUnsafeSlow(maxBytes + 1)
+    let fd
+    try {
+      fd = openSync(file, 'r')
+      const length = readSync(fd, this.#buffer, 0, maxBytes + 1, 0)
+      return length > maxBytes ? undefined : Buffer.from(this.#buffer.subarray(0, length))
+    } catch {
+      // What is wrong is found, and said, by the read that follows.
+      return undefined
+    } finally {
+      if (fd !== undefined) closeSync(fd)
+    }
+  }
+}
