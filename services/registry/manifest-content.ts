@@ -174,5 +174,8 @@ function invalid (detail: string): OciError {
 /** Compiled when the first manifest comes, not at every start. */
 function compiledLater<T> (schema: object): () => ValidateFunction<T> {
   let validate: ValidateFunction<T> | undefined
-  return () => validate ??= ajv.compile<T>(schema)
+  return () => {
+    validate ??= ajv.compile<T>(schema)
+    return validate
+  }
 }

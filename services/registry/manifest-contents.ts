@@ -64,7 +64,9 @@ export class ManifestContents {
 
   /** Stores the bytes, unless they are here and intact. */
   async put (digest: Digest, bytes: Buffer, settling?: Settling): Promise<void> {
-    if (await this.intact(digest) === undefined) await this.#blobs.put(digest, bytes, settling)
+    // What is not in its place is not looked for anywhere else: the bytes are here.
+    if (await this.#blobs.holds(digest, bytes.length) && await this.intact(digest) !== undefined) return
+    await this.#blobs.put(digest, bytes, settling)
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import { DriverError } from '../../services/errors/driver-error.js'
-import type { ByteRange, FileInfo, FileWriter, StorageDriver, WriteOptions } from '../../services/storage/driver.js'
+import type { ByteRange, FileInfo, FileWriter, MoveOptions, StorageDriver, WriteOptions } from '../../services/storage/driver.js'
 
 export type Operation = 'read' | 'write' | 'createReadStream' | 'openWriter' | 'stat' | 'list' | 'move' | 'delete' | 'prune' | 'writer.write' | 'writer.close'
 
@@ -43,7 +43,7 @@ export class FaultDriver implements StorageDriver {
       get size () { return writer.size },
       write: async chunks => { await this.#announce('writer.write', path); await writer.write(chunks) },
       truncate: async size => { await writer.truncate(size) },
-      close: async () => { await this.#announce('writer.close', path); await writer.close() },
+      close: async options => { await this.#announce('writer.close', path); await writer.close(options) },
       cancel: async () => { await writer.cancel() }
     }
   }
@@ -58,9 +58,9 @@ export class FaultDriver implements StorageDriver {
     return await this.#driver.list(path)
   }
 
-  async move (from: string, to: string): Promise<void> {
+  async move (from: string, to: string, options?: MoveOptions): Promise<void> {
     await this.#announce('move', from)
-    await this.#driver.move(from, to)
+    await this.#driver.move(from, to, options)
   }
 
   async delete (path: string): Promise<void> {

@@ -5,6 +5,7 @@ import type { Test } from 'tap'
 import { DriverError } from '../../services/errors/driver-error.js'
 import type { DriverErrorKind } from '../../services/errors/driver-error.js'
 import type { ByteRange, StorageDriver } from '../../services/storage/driver.js'
+import { Settling } from '../../services/storage/settling.js'
 
 /** Checks what an operation of a driver throws, and returns it. */
 export async function rejects (t: Test, operation: Promise<unknown>, kind: DriverErrorKind, path: string, driver?: string): Promise<DriverError | undefined> {
@@ -351,6 +352,52 @@ function changes (t: Test, make: Make, flat: boolean): void {
     await driver.move('/a', '/b')
     t.equal(String(await driver.read('/b')), 'new')
     t.same(await driver.list('/'), ['b'])
+  })
+
+  t.test('move of the last file of a directory leaves whatever else is in it, and replaces what lies at the target', async t => {
+    const driver = await make(t)
+    for (const beside of [[], ['other']]) {
+      for (const target of ['/to/new/data', '/to/there/data', '/to/other/name']) {
+        await driver.write('/to/there/kept', Buffer.from('kept'))
+        await driver.write('/to/there/data', Buffer.from('old and longer'))
+        await driver.write('/from/dir/data', Buffer.from('new'))
+        for (const name of beside) await driver.write(`/from/dir/${name}`, Buffer.from(name))
+        await driver.move('/from/dir/data', target, { last: true })
+        t.equal(String(await driver.read(target)), 'new')
+        await rejects(t, driver.read('/from/dir/data'), 'path-not-found', '/from/dir/data', driver.name)
+        for (const name of beside) t.equal(String(await driver.read(`/from/dir/${name}`)), name)
+        t.equal(String(await driver.read('/to/there/kept')), 'kept')
+        await driver.delete('/to')
+        await driver.delete('/from').catch(() => {})
+      }
+    }
+    await rejects(t, driver.move('/from/dir/data', '/to/x/data', { last: true }), 'path-not-found', '/from/dir/data', driver.name)
+  })
+
+  t.test('what a write may make its file of is gone or as it was, and need not be there', async t => {
+    const driver = await make(t)
+    for (const [spare, content] of [['short', 'a longer content'], ['a long spare file', 'short']] as const) {
+      await driver.write('/from/spare', Buffer.from(spare))
+      await driver.write('/to/new/a', Buffer.from(content), { recycle: '/from/spare' })
+      t.equal(String(await driver.read('/to/new/a')), content)
+      t.equal(String(await driver.read('/from/spare').catch(() => spare)), spare)
+      t.same(await driver.list('/to/new'), ['a'])
+    }
+    await driver.write('/to/new/b', Buffer.from('x'), { recycle: '/from/missing' })
+    t.equal(String(await driver.read('/to/new/b')), 'x')
+  })
+
+  t.test('changes that settle later are seen at once, and have settled in the end', async t => {
+    const driver = await make(t)
+    const settling = new Settling()
+    await driver.write('/a/b', Buffer.from('one'), { settling })
+    await driver.write('/a/b', Buffer.from('two'), { settling })
+    await driver.write('/c', Buffer.from('three'), { settling })
+    await driver.move('/c', '/d/e/f', { settling })
+    t.equal(String(await driver.read('/a/b')), 'two')
+    t.equal(String(await driver.read('/d/e/f')), 'three')
+    await settling.end()
+    await settling.end()
   })
 
   t.test('move onto itself keeps the content', async t => {

@@ -12,6 +12,7 @@ import { UploadSessions } from '../../../services/uploads/sessions.js'
 import { FaultDriver, diskFull } from '../../helpers/fault-driver.js'
 import { blob, image, sha256, sha512 } from '../../helpers/images.js'
 import type { Manifest } from '../../helpers/images.js'
+import { STORAGES } from '../../helpers/storages.js'
 
 const NAME = parseRepositoryName('team/app')
 const LATEST = parseTag('latest')
@@ -83,12 +84,12 @@ function failAt (driver: FaultDriver, number: number): () => boolean {
   }
 }
 
-for (const digest of [DIGEST, ALIAS]) {
+for (const [digest, where, storage] of [DIGEST, ALIAS].flatMap(digest => STORAGES.map(([where, storage]) => [digest, where, storage] as const))) {
   for (const damaged of [false, true]) {
-    t.test(`a commit by ${digest.slice(0, 6)}${damaged ? ' over a damaged copy' : ''} that fails at any storage call shows nothing half, and can be repeated (R-250)`, async t => {
+    t.test(`a commit in ${where} by ${digest.slice(0, 6)}${damaged ? ' over a damaged copy' : ''} that fails at any storage call shows nothing half, and can be repeated (R-250)`, async t => {
       let number = 0
       for (let reached = true; reached; number++) {
-        const driver = new FaultDriver(new MemoryDriver())
+        const driver = new FaultDriver(await storage(t))
         const { blobs } = open(driver)
         if (damaged) await driver.write(blobPath(DIGEST), Buffer.from('damaged'))
         const id = await uploaded(blobs)

@@ -5,6 +5,7 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { ConfigError } from '../../../services/errors/config-error.js'
 import { FilesystemDriver } from '../../../services/storage/filesystem.js'
+import { Settling } from '../../../services/storage/settling.js'
 import { guarded } from '../../../services/storage/guarded.js'
 import { driverSuite, rejects } from '../../suites/driver.js'
 
@@ -90,6 +91,46 @@ for (const fsync of [true, false]) {
     t.same(files(rootdirectory), ['/dir/inside', '/file'])
   })
 }
+
+for (const fsync of [true, false]) {
+  t.test(`a file that is all of its directory moves with it, and a spare file is made another, with fsync: ${fsync}`, async t => {
+    const rootdirectory = t.testdir()
+    const driver = await FilesystemDriver.open({ rootdirectory, fsync })
+    const inode = (path: string): number => statSync(join(rootdirectory, path)).ino
+    await driver.write('/uploads/id/startedat', Buffer.from('now'))
+    const writer = await driver.openWriter('/uploads/id/data')
+    await writer.write([Buffer.from('content')])
+    await writer.close({ moving: true })
+    const [directory, spare] = [inode('uploads/id'), inode('uploads/id/startedat')]
+    await driver.write('/links/one/link', Buffer.from('sha256:…'), { recycle: '/uploads/id/startedat' })
+    await driver.move('/uploads/id/data', '/blobs/ab/data', { last: true })
+    t.same(files(rootdirectory), ['/blobs/ab/data', '/links/one/link'])
+    t.equal(readFileSync(join(rootdirectory, 'links/one/link'), 'utf8'), 'sha256:…')
+    t.equal(inode('blobs/ab'), directory)
+    t.equal(inode('links/one/link'), spare)
+  })
+}
+
+t.test('a write that is closed at once is in the file, and not in the one that is opened next', async t => {
+  const rootdirectory = t.testdir({ other: 'other' })
+  const driver = await FilesystemDriver.open({ rootdirectory })
+  const writer = await driver.openWriter('/a')
+  const content = Buffer.alloc(4 * 1024 * 1024, 'x')
+  const writing = writer.write([content])
+  await writer.close()
+  const next = await driver.openWriter('/other', { append: true })
+  await writing
+  await next.close()
+  t.ok(content.equals(readFileSync(join(rootdirectory, 'a'))))
+  t.equal(readFileSync(join(rootdirectory, 'other'), 'utf8'), 'other')
+})
+
+t.test('settling tells what could not be made durable', async t => {
+  const settling = new Settling()
+  settling.add(Promise.resolve())
+  settling.add(Promise.reject(new Error('the disk is gone')))
+  await t.rejects(settling.end(), { message: 'the disk is gone' })
+})
 
 t.test('temporary files that a crash left are not listed', async t => {
   const driver = await FilesystemDriver.open({ rootdirectory: t.testdir({ dir: { '.tmp-0b7a': 'half', a: 'whole' } }) })
