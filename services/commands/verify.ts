@@ -25,7 +25,7 @@ export const verifyCommand: Command = {
   },
   optionHelp: [
     ['--repair', 'verify: set aside what is corrupt or dangling, below oci-registry/quarantine'],
-    ['-q, --quiet', 'verify: only what is corrupt or missing, no progress'],
+    ['-q, --quiet', 'verify: only what is corrupt, missing or orphaned, no progress'],
     ['--rate SIZE', 'verify: read at most that much in a second, for example 50MB'],
     ['--grace DURATION', 'verify: do not judge what was written within this time, 10m if not given; 0s only while nobody writes'],
     ['--json', 'verify: one JSON document a line, a summary last']
@@ -77,7 +77,7 @@ interface Reporter {
 function reporter (values: OptionValues, { out }: CommandOutput, above: (write: () => void) => void): Reporter {
   const isQuiet = values['quiet'] === true
   const write = (line: string): void => { above(() => { out.write(`${line}\n`) }) }
-  const isWanted = ({ severity }: Finding): boolean => !isQuiet || severity === 'corrupt' || severity === 'missing'
+  const isWanted = ({ severity }: Finding): boolean => !isQuiet || severity !== 'odd'
   if (values['json'] === true) {
     return {
       finding: finding => { if (isWanted(finding)) write(JSON.stringify({ kind: 'finding', ...finding })) },
