@@ -11,6 +11,7 @@ import { verify } from '../verify/verify.js'
 import type { VerifyOptions, VerifyResult } from '../verify/verify.js'
 import type { Command, CommandOutput, OptionValues } from './command.js'
 import { Interrupted, onStorage } from './maintenance.js'
+import { NO_SHARED_CACHE, openSharedCache } from './shared-cache.js'
 
 /** `verify`: says whether everything that should be in storage is there, and is what it should be. */
 export const verifyCommand: Command = {
@@ -37,7 +38,8 @@ export const verifyCommand: Command = {
       const report = reporter(values, output, progress.above.bind(progress))
       const repair = values['repair'] === true
       const validation = referenceValidation(config.validation)
-      const options: VerifyOptions = { ...limits, driver, log, progress, repair, validation, onFinding: report.finding }
+      await using cache = repair ? await openSharedCache(config, log) : NO_SHARED_CACHE
+      const options: VerifyOptions = { ...limits, driver, log, progress, repair, validation, forget: cache.forget, onFinding: report.finding }
       try {
         const result = await verifyAlone(options, signal)
         report.result(result)
