@@ -205,13 +205,16 @@ export class FilesystemDriver implements StorageDriver {
    * to rename it. Undefined when there is none, or it is longer than what is to be in it.
    */
   async #recycled (spare: string | undefined, temporary: string, length: number): Promise<number | undefined> {
-    if (spare === undefined) return undefined
-    const isRenamed = await attempted(async () => {
-      if ((await this.#looks.stat(spare)).size > length) return false
+    const found = spare === undefined ? undefined : await attempted(() => this.#looks.stat(spare))
+    if (spare === undefined || found === undefined || !found.isFile() || found.size > length) return undefined
+    try {
       await this.#changes.rename(spare, temporary)
-      return true
-    })
-    return isRenamed === true ? await this.#changes.open(temporary, 'r+') : undefined
+    } catch (error) {
+      // What is missing is the new name's directory; or the file is gone since, and then it is not found again.
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw error
+      return undefined
+    }
+    return await this.#changes.open(temporary, 'r+')
   }
 
   /** Moves a file with its directory, if that holds nothing else and there is no such directory yet. Says what was made. */
