@@ -32,12 +32,10 @@ export default async function blobRoutes (fastify: RouteScope): Promise<void> {
         throw new OciError('RANGE_INVALID', { message: 'the range lies outside the blob', headers: { 'content-range': `bytes */${descriptor.size}` } })
       }
       const open = async (part?: ByteRange): Promise<Readable> => await repository.blobs.open(descriptor, part)
-      if (range === 'full') {
-        const bytes = repository.blobs.bytes?.(descriptor) ?? null
-        const body = bytes === null ? await open() : bytes instanceof Promise ? await bytes : bytes
-        return reply.header('content-type', OCTETS['content-type']).header('content-length', descriptor.size).send(body)
-      }
-      return await sendParts(reply, range, descriptor.size, open)
+      if (range !== 'full') return await sendParts(reply, range, descriptor.size, open)
+      const bytes = await (repository.blobs.bytes?.(descriptor) ?? null)
+      if (bytes !== null) return reply.headers({ ...OCTETS, 'content-length': bytes.length }).send(bytes)
+      return reply.headers({ ...OCTETS, 'content-length': descriptor.size }).send(await open())
     }
   })
 

@@ -11,14 +11,15 @@ import type { BlobStatter, Descriptor, Eventually } from './types.js'
 const MAX_LINK_BYTES = 1024
 
 /** The digest a link file holds. Undefined when the file is missing, or broken as a crash of an old server leaves it. */
-export function readLink (driver: StorageDriver, path: string): Eventually<Digest | undefined> {
-  const content = driver.readNow?.(path, MAX_LINK_BYTES)
-  return content === undefined ? readLinkLater(driver, path) : digestIn(content)
-}
-
-async function readLinkLater (driver: StorageDriver, path: string): Promise<Digest | undefined> {
+export async function readLink (driver: StorageDriver, path: string): Promise<Digest | undefined> {
   const content = await readSmall(driver.read(path, { maxBytes: MAX_LINK_BYTES }))
   return content === undefined ? undefined : digestIn(content)
+}
+
+/** The same, at once if it can be. For the one link that a request waits for: who reads many would stop everybody else. */
+export function readLinkNow (driver: StorageDriver, path: string): Eventually<Digest | undefined> {
+  const content = driver.readNow?.(path, MAX_LINK_BYTES)
+  return content === undefined ? readLink(driver, path) : digestIn(content)
 }
 
 function digestIn (content: Buffer): Digest | undefined {
@@ -129,7 +130,7 @@ export class LinkedBlobStore implements BlobStatter {
   }
 
   readonly #load = async (digest: Digest): Promise<Descriptor | undefined> => {
-    const target = await this.linked(digest) ?? (isCanonical(digest) ? await this.#ifWithdrawn(digest) : undefined)
+    const target = await readLinkNow(this.#parts.driver, this.#path(digest)) ?? (isCanonical(digest) ? await this.#ifWithdrawn(digest) : undefined)
     if (target === undefined) return undefined
     return target === digest || isCanonical(digest) ? await this.#parts.describe(target) : await this.stat(target)
   }

@@ -6,7 +6,7 @@ import type { StorageDriver } from '../storage/driver.js'
 import { Settling } from '../storage/settling.js'
 import { concurrently } from './concurrently.js'
 import { manifestsPath, tagCurrentPath, tagIndexPath, tagPath, tagsPath } from './layout.js'
-import { readLink, writeLink } from './linked-blob-store.js'
+import { readLink, readLinkNow, writeLink } from './linked-blob-store.js'
 import { pageOf } from './page.js'
 import type { Eventually, Page, PageRequest, TagStore } from './types.js'
 
@@ -32,7 +32,7 @@ export class RepositoryTags implements TagStore {
   }
 
   get (tag: Tag): Eventually<Digest | undefined> {
-    return readLink(this.#driver, tagCurrentPath(this.#name, tag))
+    return readLinkNow(this.#driver, tagCurrentPath(this.#name, tag))
   }
 
   async set (tag: Tag, digest: Digest): Promise<void> {
@@ -53,7 +53,7 @@ export class RepositoryTags implements TagStore {
 
   async pointingAt (digests: ReadonlySet<Digest>): Promise<Tag[]> {
     const valid = tagsIn(await orIfMissing(this.#driver.list(tagsPath(this.#name)), []))
-    const targets = await concurrently(valid, async tag => await this.get(tag))
+    const targets = await concurrently(valid, async tag => await readLink(this.#driver, tagCurrentPath(this.#name, tag)))
     return valid.filter((_, i) => {
       const target = targets[i]
       return target !== undefined && digests.has(target)

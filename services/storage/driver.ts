@@ -43,7 +43,7 @@ export interface StorageDriver {
   read (path: string, options?: { readonly maxBytes?: number }): Promise<Buffer>
   /**
    * The whole content of a small file, where having it at once costs less than waiting for it. Undefined whenever it is not
-   * to be had like that, also when nothing lies there: then `read` is asked.
+   * to be had like that, also when nothing lies there: then `read` is asked. Stops the process meanwhile, so not for loops.
    */
   readNow? (path: string, maxBytes: number): Buffer | undefined
   /** Creates or replaces the content at once: a reader sees the old or the new bytes, never a mix. */
