@@ -4,6 +4,7 @@ import { ConfigError } from '../errors/config-error.js'
 import { DriverError } from '../errors/driver-error.js'
 import { concurrently } from '../registry/concurrently.js'
 import type { ByteRange, FileInfo, FileWriter, StorageDriver } from './driver.js'
+import { PartMemory } from './part-memory.js'
 import { S3Bucket } from './s3-bucket.js'
 import type { S3Body, S3Object } from './s3-bucket.js'
 import { MAX_PART_BYTES, MIN_PART_BYTES, copyObject } from './s3-copy.js'
@@ -13,12 +14,8 @@ import { complete, growingOf } from './s3-growing.js'
 import { loadS3Sdk } from './s3-sdk.js'
 import { s3Location } from './s3-settings.js'
 import type { S3Options } from './s3-settings.js'
-import { S3Slots } from './s3-slots.js'
 import { S3Stream } from './s3-stream.js'
 import { S3Writer } from './s3-writer.js'
-
-/** Parts of all uploads that are under way at a time: what bounds memory, together with the part that each one gathers. */
-const PARTS_IN_FLIGHT = 8
 
 /**
  * The layout of docker's registry in a bucket: `<rootdirectory>/docker/registry/v2/…`. Directories are what keys begin
@@ -29,9 +26,8 @@ export class S3Driver implements StorageDriver {
   readonly name = 's3'
   readonly redirects = true
   readonly #bucket: S3Bucket
-  readonly #partBytes: number
   readonly #copy: CopySettings
-  readonly #slots = new S3Slots(PARTS_IN_FLIGHT)
+  readonly #memory: PartMemory
 
   /** @throws {ConfigError} when the SDK is not installed, or the bucket cannot be listed */
   static async open (options: S3Options): Promise<S3Driver> {
@@ -47,7 +43,7 @@ export class S3Driver implements StorageDriver {
 
   private constructor (bucket: S3Bucket, { chunksize, multipartcopychunksize, multipartcopymaxconcurrency, multipartcopythresholdsize }: S3Options) {
     this.#bucket = bucket
-    this.#partBytes = chunksize
+    this.#memory = new PartMemory({ partBytes: chunksize })
     this.#copy = { threshold: multipartcopythresholdsize, partBytes: Math.min(multipartcopychunksize, MAX_PART_BYTES - MIN_PART_BYTES), concurrency: multipartcopymaxconcurrency }
   }
 
@@ -82,7 +78,7 @@ export class S3Driver implements StorageDriver {
         ? await this.#bucket.head(key)
         : { size: 0, etag: await this.#bucket.put(key, Buffer.alloc(0)), modified: new Date(0), metadata: {} }
       if (found === undefined) throw await this.#missing(path)
-      return new S3Writer({ bucket: this.#bucket, path, partBytes: this.#partBytes, copy: this.#copy, slots: this.#slots }, found)
+      return new S3Writer({ bucket: this.#bucket, path, copy: this.#copy, memory: this.#memory }, found)
     })
   }
 
