@@ -15,6 +15,7 @@ import { build } from '../helpers/build.js'
 import { rgwDriver, rgwOptions, rgwParameters } from '../helpers/ceph-rgw.js'
 import type { Rgw } from '../helpers/ceph-rgw.js'
 import { needs, skopeo, stored } from '../helpers/clients.js'
+import { startFaultyStore } from '../helpers/faulty-store.js'
 import { blob, image, pushBlob, pushManifest, sha512 } from '../helpers/images.js'
 import { recordingLog } from '../helpers/log.js'
 import { ociLayoutDigests, writeOciLayout } from '../helpers/oci-layout.js'
@@ -30,6 +31,21 @@ export function s3Registry (t: Test, rgw: Rgw): void {
     ({ s3: { ...parameters, chunksize: 5 * MIB }, delete: { enabled: true }, redirect: { disable: !redirect } })
 
   registryBehaviour(t, 'on S3', async t => ({ app: await build(t, { storage: onS3(undefined, false), http: { relativeurls: true } }), prefix: '' }))
+
+  t.test('HEAD of a blob that is known asks the store for nothing, redirected or not', async t => {
+    for (const redirect of [true, false]) {
+      const store = await startFaultyStore(t, rgw.url)
+      const storage = { ...onS3({ ...rgwParameters(rgw), regionendpoint: store.url }, redirect), cache: { blobdescriptor: 'inmemory' as const } }
+      const app = await build(t, { storage })
+      const pushed = blob('known')
+      await pushBlob(t, app, 'team/app', pushed)
+      store.requests.length = 0
+      const { statusCode, headers } = await app.inject({ method: 'HEAD', url: `/v2/team/app/blobs/${pushed.digest}` })
+      t.equal(statusCode, redirect ? 307 : 200)
+      if (!redirect) t.equal(headers['content-length'], String(pushed.size))
+      t.same(store.requests, [])
+    }
+  })
 
   for (const redirect of [true, false]) {
     t.test(`skopeo pushes and pulls, ${redirect ? 'blobs from the store itself' : 'everything through the registry'}`, needs('skopeo'), async t => {
