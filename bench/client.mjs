@@ -21,8 +21,8 @@ export class Client {
     throw new Error(`${method} ${path}: ${answer.status} instead of ${expected}`)
   }
 
-  /** POST and PUT: what small blobs are pushed with. */
-  async pushSmallBlob (name, body, digest) {
+  /** POST, and a PUT with the body and its digest: what containerd, BuildKit, oras and helm do. */
+  async putBlob (name, body, digest) {
     const started = await this.request(202, 'POST', `/v2/${name}/blobs/uploads/`, { body: Buffer.alloc(0) })
     await this.#finish(started, digest, body)
   }

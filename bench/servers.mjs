@@ -43,12 +43,12 @@ export function attach (url) {
   return { name: new URL(url).host, start: async () => ({ name: new URL(url).host, url: new URL(url).origin, stop: async () => {} }) }
 }
 
-export async function startOurs (name, { directory, data = join(directory, 'data') }, { http = {}, filesystem = {} } = {}) {
+export async function startOurs (name, { directory, data = join(directory, 'data') }, { http = {}, filesystem = {}, storage = { filesystem: { rootdirectory: data, ...filesystem }, delete: { enabled: true }, cache: { blobdescriptor: 'inmemory' } } } = {}) {
   const host = `127.0.0.1:${await freePort()}`
   const file = await writeConfig(directory, {
     version: '0.1',
     log: { level: 'error', accesslog: { disabled: true } },
-    storage: { filesystem: { rootdirectory: data, ...filesystem }, delete: { enabled: true }, cache: { blobdescriptor: 'inmemory' } },
+    storage,
     http: { addr: host, ...http }
   })
   return await start(name, host, process.execPath, [CLI, 'serve', file])

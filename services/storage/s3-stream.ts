@@ -2,6 +2,8 @@ import { Readable } from 'node:stream'
 
 /** How often in a row a broken connection is made again without a byte having come. */
 const MAX_ATTEMPTS = 4
+/** What may have come and not been read yet: so much that store and client seldom wait for each other. */
+const BUFFERED_BYTES = 1024 * 1024
 
 export interface S3StreamParts {
   readonly body: Readable
@@ -25,7 +27,7 @@ export class S3Stream extends Readable {
   #isWanted = false
 
   constructor (parts: S3StreamParts) {
-    super()
+    super({ highWaterMark: BUFFERED_BYTES })
     this.#parts = parts
     this.#attach(parts.body)
   }

@@ -4,21 +4,21 @@ import { ConfigError } from '../errors/config-error.js'
 import { DriverError } from '../errors/driver-error.js'
 import { concurrently } from '../registry/concurrently.js'
 import type { ByteRange, FileInfo, FileWriter, StorageDriver } from './driver.js'
+import { PartMemory } from './part-memory.js'
 import { S3Bucket } from './s3-bucket.js'
-import type { S3Body, S3Object } from './s3-bucket.js'
-import { MAX_PART_BYTES, MIN_PART_BYTES, copyObject } from './s3-copy.js'
+import type { S3Body, S3Object, S3Upload } from './s3-bucket.js'
+import { MAX_PART_BYTES, MIN_PART_BYTES, WholeCopies, copyObject } from './s3-copy.js'
 import type { CopySettings } from './s3-copy.js'
 import { codeOf, explainS3, isMissing, s3Error } from './s3-error.js'
 import { complete, growingOf } from './s3-growing.js'
 import { loadS3Sdk } from './s3-sdk.js'
 import { s3Location } from './s3-settings.js'
 import type { S3Options } from './s3-settings.js'
-import { S3Slots } from './s3-slots.js'
 import { S3Stream } from './s3-stream.js'
 import { S3Writer } from './s3-writer.js'
 
-/** Parts of all uploads that are under way at a time: what bounds memory, together with the part that each one gathers. */
-const PARTS_IN_FLIGHT = 8
+/** Longer than any copy within the store takes. */
+const MAX_COPY_MS = 86_400_000
 
 /**
  * The layout of docker's registry in a bucket: `<rootdirectory>/docker/registry/v2/…`. Directories are what keys begin
@@ -29,9 +29,8 @@ export class S3Driver implements StorageDriver {
   readonly name = 's3'
   readonly redirects = true
   readonly #bucket: S3Bucket
-  readonly #partBytes: number
   readonly #copy: CopySettings
-  readonly #slots = new S3Slots(PARTS_IN_FLIGHT)
+  readonly #memory: PartMemory
 
   /** @throws {ConfigError} when the SDK is not installed, or the bucket cannot be listed */
   static async open (options: S3Options): Promise<S3Driver> {
@@ -47,8 +46,8 @@ export class S3Driver implements StorageDriver {
 
   private constructor (bucket: S3Bucket, { chunksize, multipartcopychunksize, multipartcopymaxconcurrency, multipartcopythresholdsize }: S3Options) {
     this.#bucket = bucket
-    this.#partBytes = chunksize
-    this.#copy = { threshold: multipartcopythresholdsize, partBytes: Math.min(multipartcopychunksize, MAX_PART_BYTES - MIN_PART_BYTES), concurrency: multipartcopymaxconcurrency }
+    this.#memory = new PartMemory({ partBytes: chunksize })
+    this.#copy = { threshold: multipartcopythresholdsize, partBytes: Math.min(multipartcopychunksize, MAX_PART_BYTES - MIN_PART_BYTES), concurrency: multipartcopymaxconcurrency, whole: new WholeCopies() }
   }
 
   async read (path: string, { maxBytes = Infinity }: { readonly maxBytes?: number } = {}): Promise<Buffer> {
@@ -82,7 +81,7 @@ export class S3Driver implements StorageDriver {
         ? await this.#bucket.head(key)
         : { size: 0, etag: await this.#bucket.put(key, Buffer.alloc(0)), modified: new Date(0), metadata: {} }
       if (found === undefined) throw await this.#missing(path)
-      return new S3Writer({ bucket: this.#bucket, path, partBytes: this.#partBytes, copy: this.#copy, slots: this.#slots }, found)
+      return new S3Writer({ bucket: this.#bucket, path, copy: this.#copy, memory: this.#memory }, found)
     })
   }
 
@@ -122,8 +121,9 @@ export class S3Driver implements StorageDriver {
     await this.#run(path, async () => {
       const key = this.#key(path)
       const [file, below, uploads] = await Promise.all([this.#bucket.head(key), this.#keysBelow(path), this.#bucket.uploads(key)])
+      const found = uploads.filter(upload => upload.key === key || upload.key.startsWith(this.#below(path)))
+      const ended = (await concurrently(found, async upload => await this.#isOver(upload) ? [upload] : [])).flat()
       // First: an upload whose file is gone would never be found again.
-      const ended = uploads.filter(upload => upload.key === key || upload.key.startsWith(this.#below(path)))
       for (const upload of ended) await this.#bucket.abortUpload(upload.key, upload.upload)
       if (file === undefined && below.length === 0 && ended.length === 0) throw this.#error('path-not-found', path)
       await this.#bucket.delete(file === undefined ? below : [key, ...below])
@@ -150,6 +150,16 @@ export class S3Driver implements StorageDriver {
     const found: string[] = []
     for await (const { keys } of this.#bucket.list(this.#below(path))) found.push(...keys)
     return found
+  }
+
+  /**
+   * Whether an upload belongs to a file that is deleted, and not to a copy that somebody else makes to the same place
+   * just now. A growing file lies in its place from its beginning, empty or with what comes after the parts.
+   */
+  async #isOver ({ key, began }: S3Upload): Promise<boolean> {
+    if (began.getTime() < Date.now() - MAX_COPY_MS) return true
+    const file = await this.#bucket.head(key)
+    return file !== undefined && (file.size === 0 || growingOf(file) !== undefined)
   }
 
   /** Undefined when the range begins at or after the end. */

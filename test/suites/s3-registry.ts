@@ -3,17 +3,24 @@ import { ListMultipartUploadsCommand } from '@aws-sdk/client-s3'
 import type { Test } from 'tap'
 import { OCI_INDEX } from '../../schemas/media-types.js'
 import type { RegistryConfigInput } from '../../schemas/config/index.js'
+import { copyRegistry } from '../../services/copy/copy.js'
+import { silent } from '../../services/maintenance/progress.js'
 import { purgeUploads } from '../../services/maintenance/purge-uploads.js'
+import type { StorageDriver } from '../../services/storage/driver.js'
+import { FilesystemDriver } from '../../services/storage/filesystem.js'
+import { guarded } from '../../services/storage/guarded.js'
 import { S3Driver } from '../../services/storage/s3.js'
 import { UploadSessions } from '../../services/uploads/sessions.js'
 import { build } from '../helpers/build.js'
-import { rgwOptions, rgwParameters } from '../helpers/ceph-rgw.js'
+import { rgwDriver, rgwOptions, rgwParameters } from '../helpers/ceph-rgw.js'
 import type { Rgw } from '../helpers/ceph-rgw.js'
 import { needs, skopeo, stored } from '../helpers/clients.js'
-import { blob } from '../helpers/images.js'
+import { startFaultyStore } from '../helpers/faulty-store.js'
+import { blob, image, pushBlob, pushManifest, sha512 } from '../helpers/images.js'
 import { recordingLog } from '../helpers/log.js'
 import { ociLayoutDigests, writeOciLayout } from '../helpers/oci-layout.js'
 import { runCli, startProduct } from '../helpers/product.js'
+import { storedTree } from '../helpers/stored-tree.js'
 import { registryBehaviour } from './registry-behaviour.js'
 
 const MIB = 1024 * 1024
@@ -24,6 +31,21 @@ export function s3Registry (t: Test, rgw: Rgw): void {
     ({ s3: { ...parameters, chunksize: 5 * MIB }, delete: { enabled: true }, redirect: { disable: !redirect } })
 
   registryBehaviour(t, 'on S3', async t => ({ app: await build(t, { storage: onS3(undefined, false), http: { relativeurls: true } }), prefix: '' }))
+
+  t.test('HEAD of a blob that is known asks the store for nothing, redirected or not', async t => {
+    for (const redirect of [true, false]) {
+      const store = await startFaultyStore(t, rgw.url)
+      const storage = { ...onS3({ ...rgwParameters(rgw), regionendpoint: store.url }, redirect), cache: { blobdescriptor: 'inmemory' as const } }
+      const app = await build(t, { storage })
+      const pushed = blob('known')
+      await pushBlob(t, app, 'team/app', pushed)
+      store.requests.length = 0
+      const { statusCode, headers } = await app.inject({ method: 'HEAD', url: `/v2/team/app/blobs/${pushed.digest}` })
+      t.equal(statusCode, redirect ? 307 : 200)
+      if (!redirect) t.equal(headers['content-length'], String(pushed.size))
+      t.same(store.requests, [])
+    }
+  })
 
   for (const redirect of [true, false]) {
     t.test(`skopeo pushes and pulls, ${redirect ? 'blobs from the store itself' : 'everything through the registry'}`, needs('skopeo'), async t => {
@@ -59,6 +81,29 @@ export function s3Registry (t: Test, rgw: Rgw): void {
     t.equal(put.status, 201, await put.text())
     const pulled = await fetch(`${second.url}/v2/team/app/blobs/${digest}`)
     t.ok(bytes.equals(Buffer.from(await pulled.arrayBuffer())))
+  })
+
+  t.test('a registry is copied from files to a bucket, and from there to files, without a difference', async t => {
+    const directory = t.testdir({ from: {}, to: {} })
+    const [from, to] = await Promise.all(['from', 'to'].map(async name => await FilesystemDriver.open({ rootdirectory: join(directory, name), fsync: false })))
+    if (from === undefined || to === undefined) throw new Error('no driver')
+    const app = await build(t, { storage: { delete: { enabled: true } }, instances: { driver: from } })
+    const manifest = image()
+    await pushManifest(t, app, 'team/app', manifest, '1.0')
+    await pushManifest(t, app, 'team/app', image('signature', { subject: { mediaType: manifest.mediaType, digest: manifest.digest, size: manifest.size } }))
+    const large = Buffer.alloc(12 * MIB + 3, 'large')
+    await pushBlob(t, app, 'team/app', { bytes: large, digest: sha512(large) })
+    const bucket = guarded(await rgwDriver(t, rgw, { chunksize: 5 * MIB }))
+    const copy = async (from: StorageDriver, to: StorageDriver): Promise<void> => {
+      const options = { from, to, progress: silent, signal: new AbortController().signal, onFailure: (failure: object) => { t.fail('not copied', failure) } }
+      t.match(await copyRegistry(options), { blobs: { copied: 7, present: 0 }, tags: { copied: 1 }, failures: 0 })
+      t.match(await copyRegistry(options), { blobs: { copied: 0, present: 7 }, tags: { copied: 0, present: 1 }, bytes: 0, failures: 0 })
+    }
+    await copy(from, bucket)
+    t.same(await storedTree(bucket), await storedTree(from))
+    await copy(bucket, to)
+    t.same(await storedTree(to), await storedTree(from))
+    t.same(await bucket.list('/'), ['docker'])
   })
 
   t.test('collect, verify and purge run on a bucket', async t => {

@@ -3,11 +3,10 @@ import { ConfigError } from '../../../services/errors/config-error.js'
 import { parseConfig } from '../../../services/config/parse.js'
 import { masked } from '../../../services/config/schema-node.js'
 import { dataLocation } from '../../../services/storage/create.js'
+import { WholeCopies } from '../../../services/storage/s3-copy.js'
 import { s3Error } from '../../../services/storage/s3-error.js'
-import { S3PartBuffer } from '../../../services/storage/s3-part-buffer.js'
 import { s3ClientConfig, s3ObjectSettings } from '../../../services/storage/s3-settings.js'
 import type { S3Options } from '../../../services/storage/s3-settings.js'
-import { S3Slots } from '../../../services/storage/s3-slots.js'
 
 function options (s3: object): S3Options {
   const { storage } = parseConfig({ storage: { s3: { bucket: 'b', region: 'eu-west-1', ...s3 } } })
@@ -107,25 +106,15 @@ t.test('an error carries the store\'s words, and nothing of the request', async 
   t.equal(s3Error('/a', Object.assign(new Error('x'), { name: 'NoSuchKey' })).kind, 'path-not-found')
 })
 
-t.test('slots are given in the order they were asked for', async t => {
-  const slots = new S3Slots(1)
-  const order: number[] = []
-  const release = await slots.take()
-  const waiting = [1, 2].map(async i => { const free = await slots.take(); order.push(i); free() })
-  release()
-  release() // a second time gives nothing back
-  await Promise.all(waiting)
-  t.same(order, [1, 2])
-})
-
-t.test('a part is gathered up to its length and no further', async t => {
-  const gathered = new S3PartBuffer(100_000)
-  t.equal(gathered.append(Buffer.alloc(70_000, 'a')), 70_000)
-  t.equal(gathered.append(Buffer.alloc(70_000, 'b')), 30_000)
-  t.ok(gathered.isFull)
-  gathered.cut(70_001)
-  const part = gathered.take()
-  t.same(part, Buffer.concat([Buffer.alloc(70_000, 'a'), Buffer.from('b')]))
-  gathered.append(Buffer.from('next'))
-  t.equal(part[0], 97, 'a part that is on its way is not written over')
+t.test('large objects are copied whole as long as that is too fast for bytes to be copied, and it is not tried again soon', async t => {
+  const whole = new WholeCopies()
+  const MIB = 1024 * 1024
+  t.ok(whole.isWorth(100 * MIB), 'not known yet')
+  t.notOk(whole.isWorth(10 * MIB), 'too small to tell')
+  t.notOk(whole.isWorth(1000 * MIB), 'too large for a trial')
+  whole.took(100 * MIB, 15)
+  t.ok(whole.isWorth(5000 * MIB))
+  t.notOk(whole.isWorth(6000 * MIB), 'more than a store copies at once')
+  whole.took(5000 * MIB, 20_000)
+  t.notOk(whole.isWorth(100 * MIB))
 })
