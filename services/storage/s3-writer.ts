@@ -7,8 +7,8 @@ import type { CopySettings } from './s3-copy.js'
 import { s3Error } from './s3-error.js'
 import { bytesOf, complete, growingMetadata, growingOf, partsOf } from './s3-growing.js'
 import type { Growing } from './s3-growing.js'
-import { S3PartBuffer } from './s3-part-buffer.js'
-import type { S3Slots } from './s3-slots.js'
+import { PartBuffer } from './part-buffer.js'
+import type { PartSlots } from './part-slots.js'
 
 /** Parts of one writer that are under way at a time. */
 const MAX_IN_FLIGHT = 4
@@ -18,7 +18,7 @@ export interface S3WriterParts {
   readonly path: string
   readonly partBytes: number
   readonly copy: CopySettings
-  readonly slots: S3Slots
+  readonly slots: PartSlots
 }
 
 /** What lies in the file's place, and counts: the first `size` bytes of it. `isCut` when that is less than all. */
@@ -31,7 +31,7 @@ interface Base { readonly size: number, readonly etag: string, readonly growing:
  */
 export class S3Writer implements FileWriter {
   readonly #parts: S3WriterParts
-  readonly #buffer: S3PartBuffer
+  readonly #buffer: PartBuffer
   readonly #inFlight = new Set<Promise<void>>()
   #base: Base
   #isOpen = true
@@ -46,7 +46,7 @@ export class S3Writer implements FileWriter {
 
   constructor (parts: S3WriterParts, found: S3Object) {
     this.#parts = parts
-    this.#buffer = new S3PartBuffer(parts.partBytes)
+    this.#buffer = new PartBuffer(parts.partBytes)
     this.#base = baseOf(found)
   }
 

@@ -4,10 +4,10 @@ import { parseConfig } from '../../../services/config/parse.js'
 import { masked } from '../../../services/config/schema-node.js'
 import { dataLocation } from '../../../services/storage/create.js'
 import { s3Error } from '../../../services/storage/s3-error.js'
-import { S3PartBuffer } from '../../../services/storage/s3-part-buffer.js'
+import { PartBuffer } from '../../../services/storage/part-buffer.js'
 import { s3ClientConfig, s3ObjectSettings } from '../../../services/storage/s3-settings.js'
 import type { S3Options } from '../../../services/storage/s3-settings.js'
-import { S3Slots } from '../../../services/storage/s3-slots.js'
+import { PartSlots } from '../../../services/storage/part-slots.js'
 
 function options (s3: object): S3Options {
   const { storage } = parseConfig({ storage: { s3: { bucket: 'b', region: 'eu-west-1', ...s3 } } })
@@ -108,7 +108,7 @@ t.test('an error carries the store\'s words, and nothing of the request', async 
 })
 
 t.test('slots are given in the order they were asked for', async t => {
-  const slots = new S3Slots(1)
+  const slots = new PartSlots(1)
   const order: number[] = []
   const release = await slots.take()
   const waiting = [1, 2].map(async i => { const free = await slots.take(); order.push(i); free() })
@@ -119,7 +119,7 @@ t.test('slots are given in the order they were asked for', async t => {
 })
 
 t.test('a part is gathered up to its length and no further', async t => {
-  const gathered = new S3PartBuffer(100_000)
+  const gathered = new PartBuffer(100_000)
   t.equal(gathered.append(Buffer.alloc(70_000, 'a')), 70_000)
   t.equal(gathered.append(Buffer.alloc(70_000, 'b')), 30_000)
   t.ok(gathered.isFull)

@@ -1,5 +1,5 @@
 /** Bounds how many parts of all uploads are in memory and on their way to the store at a time. First come, first served. */
-export class S3Slots {
+export class PartSlots {
   #free: number
   readonly #waiting: Array<() => void> = []
 

@@ -1,7 +1,7 @@
 const FIRST_BYTES = 64 * 1024
 
 /** Gathers the bytes of the next part. Grows as they come: most uploads are far smaller than a part. */
-export class S3PartBuffer {
+export class PartBuffer {
   readonly #limit: number
   #bytes: Buffer = Buffer.alloc(0)
   #length = 0
