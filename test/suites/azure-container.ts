@@ -38,7 +38,7 @@ export function azureContainer (t: Test, azurite: Azurite): void {
       await (await open({ trimlegacyrootprefix: true })).delete('/docker')
       const detecting = await open()
       t.equal(String(await detecting.read(path)), 'old')
-      t.same(await detecting.list('/'), ['docker'])
+      t.ok((await detecting.list('/')).includes('docker'))
       t.equal(await (await fetch(await detecting.redirectUrl(path, 'GET') ?? '')).text(), 'old')
       await detecting.delete('/docker')
       t.notOk((await names()).some(name => name.includes('docker')))
@@ -129,7 +129,7 @@ export function azureContainer (t: Test, azurite: Azurite): void {
   t.test('a store that cannot be used is one clear line at the start, without a secret', async t => {
     const table: Array<[Partial<AzureOptions>, RegExp]> = [
       [{ container: 'there-is-none' }, /there is no such container \(ContainerNotFound\)/],
-      [{ accountkey: Buffer.from('not-the-key').toString('base64') }, /is the account key right, and the clock of this machine\? \(/],
+      [{ accountkey: Buffer.from('not-the-key').toString('base64') }, /access is denied to these credentials \(AuthorizationFailure\)/],
       [{ serviceurl: 'http://127.0.0.1:1/registry' }, /127\.0\.0\.1:1: .*ECONNREFUSED/]
     ]
     for (const [options, message] of table) {
