@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
+import { Agent } from 'node:https'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
-import { BlobServiceClient, StorageSharedKeyCredential } from '@azure/storage-blob'
+import { BlobServiceClient, StorageSharedKeyCredential, newPipeline } from '@azure/storage-blob'
 import type { ContainerClient } from '@azure/storage-blob'
 import type { Test } from 'tap'
 import { parseConfig } from '../../services/config/parse.js'
@@ -26,12 +27,16 @@ export function needsAzurite (): { skip?: string } {
 /** Microsoft's own emulator of Blob Storage, with a container. */
 export interface Azurite { readonly url: string, readonly container: ContainerClient }
 
-export async function startAzurite (t: Test): Promise<Azurite> {
+/** With a certificate it speaks TLS, and takes the tokens of identities beside the key. */
+export async function startAzurite (t: Test, tls?: { readonly certificate: string, readonly key: string }): Promise<Azurite> {
   if (!existsSync(MAIN)) await client('npm', 'install', '--no-audit', '--no-fund', '--prefix', DIRECTORY, VERSION)
   const args = ['--skipApiVersionCheck', '--inMemoryPersistence', '--disableTelemetry', '--silent', '--blobHost', '127.0.0.1', '--blobPort', '0']
+  if (tls !== undefined) args.push('--oauth', 'basic', '--cert', tls.certificate, '--key', tls.key)
   const [, origin = ''] = await startServerProcess(t, process.execPath, [MAIN, ...args], { ready: /successfully listens on (\S+)/, env: { AZURITE_ACCOUNTS: `${ACCOUNT}:${KEY}` } })
   const url = `${origin}/${ACCOUNT}`
-  const container = new BlobServiceClient(url, new StorageSharedKeyCredential(ACCOUNT, KEY)).getContainerClient(`c-${randomUUID()}`)
+  const settings = { retryOptions: { maxTries: 1 }, ...tls === undefined ? {} : { agent: new Agent({ rejectUnauthorized: false }) } }
+  const service = new BlobServiceClient(url, newPipeline(new StorageSharedKeyCredential(ACCOUNT, KEY), settings))
+  const container = service.getContainerClient(`c-${randomUUID()}`)
   await container.create()
   return { url, container }
 }

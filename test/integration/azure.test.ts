@@ -2,6 +2,7 @@ import t from 'tap'
 import { guarded } from '../../services/storage/guarded.js'
 import { azuriteDriver, azuriteOptions, azuriteParameters, needsAzurite, startAzurite } from '../helpers/azurite.js'
 import { azureContainer } from '../suites/azure-container.js'
+import { azureIdentity } from '../suites/azure-identity.js'
 import { driverSuite } from '../suites/driver.js'
 import { pieceUploads } from '../suites/piece-uploads.js'
 import { storeFaults } from '../suites/store-faults.js'
@@ -25,6 +26,7 @@ t.test('azure', needsAzurite(), async t => {
     })
   })
   await t.test('the container', async t => { azureContainer(t, azurite) })
+  await t.test('identities', async t => { azureIdentity(t) })
   await t.test('a store in trouble', async t => {
     storeFaults(t, {
       url: origin,
