@@ -12,6 +12,8 @@ import type { AzureOptions } from './azure-settings.js'
 const IDLE_MS = 60_000
 const MAX_SOCKETS = 256
 const URL_MS = 20 * 60_000
+/** The first form of signatures that has encryption scopes, and no newer one: emulators and clouds of one's own know it. */
+const URL_VERSION = '2020-12-06'
 /** Clocks differ: a URL is good from a moment ago. */
 const SKEW_MS = 10_000
 /** A key that signs URLs is asked for once for so long, and again when a URL would outlive it. */
@@ -53,7 +55,7 @@ export class AzureUrls {
 
   async sign (blob: BlockBlobClient): Promise<string> {
     const now = Date.now()
-    const options = { permissions: this.#sdk.BlobSASPermissions.parse('r'), startsOn: new Date(now - SKEW_MS), expiresOn: new Date(now + URL_MS) }
+    const options = { version: URL_VERSION, permissions: this.#sdk.BlobSASPermissions.parse('r'), startsOn: new Date(now - SKEW_MS), expiresOn: new Date(now + URL_MS) }
     return this.#hasKey
       ? await blob.generateSasUrl(options)
       : await blob.generateUserDelegationSasUrl(options, await this.#delegation(now))

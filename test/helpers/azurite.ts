@@ -32,7 +32,7 @@ export async function startAzurite (t: Test, tls?: { readonly certificate: strin
   if (!existsSync(MAIN)) await client('npm', 'install', '--no-audit', '--no-fund', '--prefix', DIRECTORY, VERSION)
   const args = ['--skipApiVersionCheck', '--inMemoryPersistence', '--disableTelemetry', '--silent', '--blobHost', '127.0.0.1', '--blobPort', '0']
   if (tls !== undefined) args.push('--oauth', 'basic', '--cert', tls.certificate, '--key', tls.key)
-  const [, origin = ''] = await startServerProcess(t, process.execPath, [MAIN, ...args], { ready: /successfully listens on (\S+)/, env: { AZURITE_ACCOUNTS: `${ACCOUNT}:${KEY}` } })
+  const [, origin = ''] = await startServerProcess(t, process.execPath, [MAIN, ...args], { ready: /successfully listens on (\S+)/, env: { AZURITE_ACCOUNTS: `${ACCOUNT}:${KEY}`, ...tls === undefined ? {} : { NODE_EXTRA_CA_CERTS: tls.certificate } } })
   const url = `${origin}/${ACCOUNT}`
   const settings = { retryOptions: { maxTries: 1 }, ...tls === undefined ? {} : { agent: new Agent({ rejectUnauthorized: false }) } }
   const service = new BlobServiceClient(url, newPipeline(new StorageSharedKeyCredential(ACCOUNT, KEY), settings))
