@@ -12,7 +12,7 @@ import type { AzureOptions } from './azure-settings.js'
 const IDLE_MS = 60_000
 const MAX_SOCKETS = 256
 const URL_MS = 20 * 60_000
-/** The first form of signatures that has encryption scopes, and no newer one: emulators and clouds of one's own know it. */
+/** Newer forms of signatures hold nothing that we need, and are not known everywhere. */
 const URL_VERSION = '2020-12-06'
 /** Clocks differ: a URL is good from a moment ago. */
 const SKEW_MS = 10_000
