@@ -15,8 +15,8 @@ import { PartSlots } from './part-slots.js'
 import { PieceWriter } from './piece-writer.js'
 import type { Pieces } from './piece-writer.js'
 
-/** A blob has at most 50000 blocks: with these, 390 GiB. */
-const BLOCK_BYTES = 8 * 1024 * 1024
+/** A blob has at most 50000 blocks: with these, 195 GiB, as in docker's registry. */
+const BLOCK_BYTES = 4 * 1024 * 1024
 /** Blocks of all uploads that are under way at a time: what bounds memory, together with the one that each gathers. */
 const BLOCKS_IN_FLIGHT = 8
 
