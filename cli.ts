@@ -5,6 +5,7 @@ import { serveCommand } from './serve.js'
 import { check } from './services/commands/check.js'
 import { explain as explainCommand } from './services/commands/explain.js'
 import type { Command } from './services/commands/command.js'
+import { copyCommand } from './services/commands/copy.js'
 import { garbageCollectCommand } from './services/commands/garbage-collect.js'
 import { purgeUploadsCommand } from './services/commands/purge-uploads.js'
 import { statsCommand } from './services/commands/stats.js'
@@ -18,7 +19,8 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   'purge-uploads': purgeUploadsCommand,
   verify: verifyCommand,
   stats: statsCommand,
-  'garbage-collect': garbageCollectCommand
+  'garbage-collect': garbageCollectCommand,
+  copy: copyCommand
 }
 
 const CONFIG_OPTIONS = {

@@ -34,6 +34,15 @@ export class Client {
     await this.#answered(201, 'PUT', `${location}${location.includes('?') ? '&' : '?'}${query}`, {})
   }
 
+  /** POST, and a PUT with the body and its digest: what containerd, BuildKit, oras and helm do. */
+  async putBlob (name, body, digest) {
+    const started = await this.#answered(202, 'POST', `/v2/${name}/blobs/uploads/`, {})
+    const location = this.#path(started)
+    await this.#answered(201, 'PUT', `${location}${location.includes('?') ? '&' : '?'}digest=${digest}`, {
+      headers: { 'content-type': 'application/octet-stream' }, body
+    })
+  }
+
   async pushManifest (name, reference, content) {
     await this.#answered(201, 'PUT', `/v2/${name}/manifests/${reference}`, { headers: { 'content-type': MANIFEST }, body: content })
   }

@@ -14,10 +14,10 @@ const START_SECONDS = 15
  * @typedef {{ name: string, url: string, pid?: number, stop: () => Promise<void> }} Server
  */
 
-/** Our own, as built: filesystem storage, fsync on, no access log. @returns {Promise<Server>} */
-export async function startOurs (directory) {
+/** Our own, as built: filesystem storage, fsync on, no access log; or another storage. @returns {Promise<Server>} */
+export async function startOurs (directory, storage = undefined) {
   return await start('oci-registry', directory, config => [process.execPath, [CLI, 'serve', config]], {
-    version: '0.1', log: { level: 'error' }
+    version: '0.1', log: { level: 'error' }, ...storage === undefined ? {} : { storage }
   })
 }
 
@@ -40,8 +40,8 @@ async function start (name, directory, commandLine, config) {
   await mkdir(home, { recursive: true })
   // JSON is YAML.
   await writeFile(file, JSON.stringify({
-    ...config,
     storage: { filesystem: { rootdirectory: join(home, 'data') }, delete: { enabled: true } },
+    ...config,
     http: { addr: host }
   }))
   const [command, args] = commandLine(file)
@@ -68,7 +68,7 @@ async function answers (url, child) {
   throw new Error(`${child.spawnfile} does not answer on ${url}`)
 }
 
-async function freePort () {
+export async function freePort () {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address()

@@ -55,6 +55,10 @@ osd_class_default_list = *
 rgw_frontends = beast endpoint=127.0.0.1:$port
 rgw_run_sync_thread = false
 rgw_lc_debug_interval = -1
+# What was deleted is gone soon: all of it is in memory.
+rgw_gc_obj_min_wait = 1
+rgw_gc_processor_period = 2
+rgw_gc_processor_max_time = 2
 EOF
 
 # try COMMAND [ARGUMENT ...]: until it succeeds, at most half a minute.

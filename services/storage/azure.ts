@@ -11,14 +11,12 @@ import type { AzureOptions } from './azure-settings.js'
 import type { FileWriter } from './driver.js'
 import { FlatDriver } from './flat-driver.js'
 import type { StoredObject } from './flat-store.js'
-import { PartSlots } from './part-slots.js'
+import { PartMemory } from './part-memory.js'
 import { PieceWriter } from './piece-writer.js'
 import type { Pieces } from './piece-writer.js'
 
-/** A blob has at most 50000 blocks: with these, 195 GiB, as in docker's registry. */
-const BLOCK_BYTES = 4 * 1024 * 1024
-/** Blocks of all uploads that are under way at a time: what bounds memory, together with the one that each gathers. */
-const BLOCKS_IN_FLIGHT = 8
+/** A blob has at most 50000 blocks: with these, 390 GiB. */
+const BLOCK_BYTES = 8 * 1024 * 1024
 
 /**
  * A container of Azure Blob Storage. Everything is a block blob: what is added to a growing file are blocks, of which
@@ -27,20 +25,22 @@ const BLOCKS_IN_FLIGHT = 8
 export class AzureDriver extends FlatDriver {
   readonly name = 'azure'
   readonly #container: AzureContainer
-  readonly #slots = new PartSlots(BLOCKS_IN_FLIGHT)
+  readonly #memory = new PartMemory({ partBytes: BLOCK_BYTES })
 
   /** @throws {ConfigError} when the SDK is not installed, or the container cannot be listed */
   static async open (options: AzureOptions): Promise<AzureDriver> {
-    const sdk = await loadAzureSdk()
-    const container = new AzureContainer(sdk, options, await azureCredential(sdk, options))
+    let container: AzureContainer | undefined
     try {
+      const sdk = await loadAzureSdk()
+      container = new AzureContainer(sdk, options, await azureCredential(sdk, options))
       if (options.trimlegacyrootprefix === undefined) await container.detectLead()
       await container.holds(container.key('/'))
+      return new AzureDriver(container)
     } catch (error) {
-      container.close()
+      container?.close()
+      if (error instanceof ConfigError) throw error
       throw new ConfigError(`storage.azure: cannot use ${azureLocation(options)}: ${explainAzure(error)}`, { cause: azureError('/', error) })
     }
-    return new AzureDriver(container)
   }
 
   private constructor (container: AzureContainer) {
@@ -50,7 +50,7 @@ export class AzureDriver extends FlatDriver {
 
   protected override writer (path: string, found: StoredObject): FileWriter {
     const pieces = new AzureBlocks(this.#container, path)
-    return new PieceWriter({ driver: this.name, store: this.#container, pieces, path, pieceBytes: BLOCK_BYTES, slots: this.#slots, wrap: azureError }, found)
+    return new PieceWriter({ driver: this.name, store: this.#container, pieces, path, memory: this.#memory, wrap: azureError }, found)
   }
 
   protected override async copy (source: { readonly key: string, readonly etag: string }, key: string): Promise<void> {

@@ -9,12 +9,10 @@ import { GcsBucket } from './gcs-bucket.js'
 import { codeOf, explainGcs, gcsError, isConflict, isMissing } from './gcs-error.js'
 import { gcsLocation } from './gcs-settings.js'
 import type { GcsOptions } from './gcs-settings.js'
-import { PartSlots } from './part-slots.js'
+import { PartMemory } from './part-memory.js'
 import { PieceWriter } from './piece-writer.js'
 import type { Piece, Pieces, Replacing } from './piece-writer.js'
 
-/** Pieces of all uploads that are under way at a time: what bounds memory, together with the one that each gathers. */
-const PIECES_IN_FLIGHT = 4
 /** The most that the service makes one object of. */
 const MAX_SOURCES = 32
 /** What is shorter is fetched and written again, with what comes: an object of many small ones is slow to read. */
@@ -27,9 +25,8 @@ const MIN_KEPT_BYTES = 1024 * 1024
 export class GcsDriver extends FlatDriver {
   readonly name = 'gcs'
   readonly #bucket: GcsBucket
-  readonly #pieceBytes: number
+  readonly #memory: PartMemory
   readonly #canSign: boolean
-  readonly #slots = new PartSlots(PIECES_IN_FLIGHT)
 
   /** @throws {ConfigError} when Google's library is not installed, or the bucket cannot be listed */
   static async open (options: GcsOptions): Promise<GcsDriver> {
@@ -49,7 +46,7 @@ export class GcsDriver extends FlatDriver {
   private constructor (bucket: GcsBucket, { pieceBytes, canSign }: { pieceBytes: number, canSign: boolean }) {
     super(bucket)
     this.#bucket = bucket
-    this.#pieceBytes = pieceBytes
+    this.#memory = new PartMemory({ partBytes: pieceBytes })
     this.#canSign = canSign
   }
 
@@ -59,7 +56,7 @@ export class GcsDriver extends FlatDriver {
 
   protected override writer (path: string, found: StoredObject): FileWriter {
     const pieces = new GcsPieces(this.#bucket)
-    return new PieceWriter({ driver: this.name, store: this.#bucket, pieces, path, pieceBytes: this.#pieceBytes, slots: this.#slots, wrap: gcsError }, found)
+    return new PieceWriter({ driver: this.name, store: this.#bucket, pieces, path, memory: this.#memory, wrap: gcsError }, found)
   }
 
   protected override async copy (source: { readonly key: string, readonly etag: string }, key: string): Promise<void> {

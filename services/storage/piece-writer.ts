@@ -3,7 +3,7 @@ import { DriverError } from '../errors/driver-error.js'
 import type { FileWriter } from './driver.js'
 import type { FlatStore, StoredObject } from './flat-store.js'
 import { PartBuffer } from './part-buffer.js'
-import type { PartSlots } from './part-slots.js'
+import type { PartMemory } from './part-memory.js'
 import { storedStream } from './resumed-stream.js'
 
 /** Pieces of one writer that are under way at a time. */
@@ -37,8 +37,8 @@ export interface PieceWriterParts<P extends Piece> {
   readonly store: FlatStore
   readonly pieces: Pieces<P>
   readonly path: string
-  readonly pieceBytes: number
-  readonly slots: PartSlots
+  /** How long a piece is, and the room for those of all writers. */
+  readonly memory: PartMemory
   readonly wrap: (path: string, error: unknown) => DriverError
 }
 
@@ -48,7 +48,7 @@ interface Base { readonly etag: string, readonly size: number, readonly stored: 
 /**
  * Sends full pieces while more arrives. `close` makes one object of what was there and what was sent, at once and only
  * if nobody else wrote to it: what an earlier writer left stays as it is until then, and a writer that comes too late,
- * from a server that was thought dead, changes nothing.
+ * from a server that was thought dead, changes nothing. When memory is short, pieces are sent before they are full.
  */
 export class PieceWriter<P extends Piece> implements FileWriter {
   readonly #parts: PieceWriterParts<P>
@@ -65,11 +65,12 @@ export class PieceWriter<P extends Piece> implements FileWriter {
   /** Bytes of all pieces, those under way too. */
   #sentBytes = 0
   #failure: unknown
+  #lettingGo: Promise<void> | undefined
 
   constructor (parts: PieceWriterParts<P>, { etag, size }: StoredObject) {
     this.#parts = parts
     this.#key = parts.store.key(parts.path)
-    this.#buffer = new PartBuffer(parts.pieceBytes)
+    this.#buffer = new PartBuffer(parts.memory, async () => { await this.#letGo() })
     this.#base = { etag, size, stored: size }
   }
 
@@ -81,6 +82,7 @@ export class PieceWriter<P extends Piece> implements FileWriter {
     if (chunks.every(({ byteLength }) => byteLength === 0)) return
     await this.#run(async () => {
       await this.#load()
+      if (this.#failure !== undefined) await this.#settle()
       this.#isDirty = true
       for (const chunk of chunks) await this.#append(chunk)
       if (this.#failure !== undefined) await this.#settle()
@@ -104,7 +106,11 @@ export class PieceWriter<P extends Piece> implements FileWriter {
     if (!this.#isOpen) return
     this.#isOpen = false
     await this.#run(async () => {
-      if (this.#isDirty) await this.#save()
+      try {
+        if (this.#isDirty) await this.#save()
+      } finally {
+        this.#buffer.clear()
+      }
     })
   }
 
@@ -140,22 +146,34 @@ export class PieceWriter<P extends Piece> implements FileWriter {
 
   async #append (chunk: Uint8Array): Promise<void> {
     for (let rest = chunk; rest.byteLength > 0;) {
+      if (!this.#buffer.hasRoom()) await this.#makeRoom()
       rest = rest.subarray(this.#buffer.append(rest))
       if (this.#buffer.isFull) await this.#send()
     }
   }
 
+  /** Where memory is short: what there is, is sent, and the next piece waits for its turn. */
+  async #makeRoom (): Promise<void> {
+    if (this.#buffer.length > 0) await this.#send()
+    await this.#buffer.reserve()
+  }
+
+  /** Others wait for memory, and the client of this upload is slow. */
+  async #letGo (): Promise<void> {
+    this.#lettingGo = this.#send()
+    await this.#lettingGo
+    this.#lettingGo = undefined
+  }
+
   /** Sends what was gathered. What becomes of it is seen by `#settle`. */
   async #send (): Promise<void> {
-    const { pieces, slots } = this.#parts
-    const body = this.#buffer.take()
+    const { bytes, release } = this.#buffer.take()
     const index = this.#sent.length
     this.#sent.push(undefined)
-    this.#sentBytes += body.length
+    this.#sentBytes += bytes.length
     while (this.#inFlight.size >= MAX_IN_FLIGHT) await Promise.race(this.#inFlight)
-    if (this.#failure !== undefined) return // the file ends before this one
-    const release = await slots.take()
-    const sending = pieces.send(this.#key, body)
+    if (this.#failure !== undefined) return release() // the file ends before this one
+    const sending = this.#parts.pieces.send(this.#key, bytes)
       .then(piece => { this.#sent[index] = piece }, (error: unknown) => { this.#failure ??= error })
       .finally(() => { release(); this.#inFlight.delete(sending) })
     this.#inFlight.add(sending)
@@ -237,10 +255,14 @@ export class PieceWriter<P extends Piece> implements FileWriter {
   }
 
   async #run<T> (operation: () => Promise<T>): Promise<T> {
+    this.#buffer.isIdle = false
     try {
+      if (this.#lettingGo !== undefined) await this.#lettingGo
       return await operation()
     } catch (error) {
       throw this.#parts.wrap(this.#parts.path, error)
+    } finally {
+      this.#buffer.isIdle = this.#isOpen
     }
   }
 }

@@ -3,6 +3,8 @@ import type { FlatStore, StoredBody } from './flat-store.js'
 
 /** How often in a row a broken connection is made again without a byte having come. */
 const MAX_ATTEMPTS = 4
+/** What may have come and not been read yet: so much that store and client seldom wait for each other. */
+const BUFFERED_BYTES = 1024 * 1024
 
 export interface ResumedStreamParts {
   readonly body: Readable
@@ -26,7 +28,7 @@ export class ResumedStream extends Readable {
   #isWanted = false
 
   constructor (parts: ResumedStreamParts) {
-    super()
+    super({ highWaterMark: BUFFERED_BYTES })
     this.#parts = parts
     this.#attach(parts.body)
   }

@@ -8,6 +8,7 @@ import type { S3ObjectSettings, S3Options } from './s3-settings.js'
 export interface S3Part { readonly number: number, readonly etag: string, readonly size: number }
 export interface S3Object { readonly size: number, readonly etag: string, readonly modified: Date, readonly metadata: Readonly<Record<string, string>> }
 export interface S3Body extends S3Object { readonly body: Readable }
+export interface S3Upload { readonly key: string, readonly upload: string, readonly began: Date }
 export interface S3Page { readonly keys: string[], readonly directories: string[] }
 
 const URL_SECONDS = 20 * 60
@@ -153,12 +154,12 @@ export class S3Bucket {
   }
 
   /** The unfinished uploads to keys that begin with `prefix`. */
-  async uploads (prefix: string): Promise<Array<{ readonly key: string, readonly upload: string }>> {
-    const found: Array<{ key: string, upload: string }> = []
+  async uploads (prefix: string): Promise<S3Upload[]> {
+    const found: S3Upload[] = []
     let at: { KeyMarker: string | undefined, UploadIdMarker: string | undefined } | undefined
     do {
       const page = await this.#client.send(new this.#sdk.ListMultipartUploadsCommand({ Bucket: this.#bucket, Prefix: prefix, ...at }))
-      for (const { Key = '', UploadId = '' } of page.Uploads ?? []) found.push({ key: Key, upload: UploadId })
+      for (const { Key = '', UploadId = '', Initiated = new Date(0) } of page.Uploads ?? []) found.push({ key: Key, upload: UploadId, began: Initiated })
       at = page.IsTruncated === true ? { KeyMarker: page.NextKeyMarker, UploadIdMarker: page.NextUploadIdMarker } : undefined
     } while (at !== undefined)
     return found

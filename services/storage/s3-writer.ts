@@ -1,14 +1,14 @@
 import { buffer } from 'node:stream/consumers'
 import { DriverError } from '../errors/driver-error.js'
 import type { FileWriter } from './driver.js'
+import { PartBuffer } from './part-buffer.js'
+import type { PartMemory } from './part-memory.js'
 import type { S3Bucket, S3Object, S3Part } from './s3-bucket.js'
 import { MIN_PART_BYTES, copyParts } from './s3-copy.js'
 import type { CopySettings } from './s3-copy.js'
 import { s3Error } from './s3-error.js'
 import { bytesOf, complete, growingMetadata, growingOf, partsOf } from './s3-growing.js'
 import type { Growing } from './s3-growing.js'
-import { PartBuffer } from './part-buffer.js'
-import type { PartSlots } from './part-slots.js'
 
 /** Parts of one writer that are under way at a time. */
 const MAX_IN_FLIGHT = 4
@@ -16,9 +16,8 @@ const MAX_IN_FLIGHT = 4
 export interface S3WriterParts {
   readonly bucket: S3Bucket
   readonly path: string
-  readonly partBytes: number
   readonly copy: CopySettings
-  readonly slots: PartSlots
+  readonly memory: PartMemory
 }
 
 /** What lies in the file's place, and counts: the first `size` bytes of it. `isCut` when that is less than all. */
@@ -27,7 +26,8 @@ interface Base { readonly size: number, readonly etag: string, readonly growing:
 /**
  * Sends full parts to a multipart upload while more arrives. `close` puts what is left over in the file's place, with
  * the name of the upload: see `s3-growing.ts`. What an earlier writer left is only asked for when it is added to, and
- * stays as it is until `close`.
+ * stays as it is until `close`. When memory is short, what was gathered so far may be put there earlier, and is fetched
+ * again when more comes.
  */
 export class S3Writer implements FileWriter {
   readonly #parts: S3WriterParts
@@ -43,10 +43,11 @@ export class S3Writer implements FileWriter {
   /** Bytes of all parts, those under way too. */
   #sentBytes = 0
   #failure: unknown
+  #lettingGo: Promise<void> | undefined
 
   constructor (parts: S3WriterParts, found: S3Object) {
     this.#parts = parts
-    this.#buffer = new PartBuffer(parts.partBytes)
+    this.#buffer = new PartBuffer(parts.memory, async () => { await this.#letGo() })
     this.#base = baseOf(found)
   }
 
@@ -58,9 +59,11 @@ export class S3Writer implements FileWriter {
     if (chunks.every(({ byteLength }) => byteLength === 0)) return
     await this.#run(async () => {
       await this.#load()
+      if (this.#failure !== undefined) await this.#settle()
       this.#isDirty = true
       for (let chunk of chunks) {
         while (chunk.byteLength > 0) {
+          if (!this.#buffer.hasRoom()) await this.#makeRoom()
           chunk = chunk.subarray(this.#buffer.append(chunk))
           if (this.#buffer.isFull) await this.#send()
         }
@@ -82,7 +85,11 @@ export class S3Writer implements FileWriter {
     if (!this.#isOpen) return
     this.#isOpen = false
     await this.#run(async () => {
-      if (this.#isDirty) await this.#save()
+      try {
+        if (this.#isDirty) await this.#store()
+      } finally {
+        this.#buffer.clear()
+      }
     })
   }
 
@@ -90,6 +97,7 @@ export class S3Writer implements FileWriter {
     this.#isOpen = false
     await this.#run(async () => {
       await this.#settle().catch(() => {})
+      this.#buffer.clear()
       const { bucket, path } = this.#parts
       for (const upload of this.#uploads()) await bucket.abortUpload(bucket.key(path), upload)
       await bucket.delete([bucket.key(path)])
@@ -97,7 +105,7 @@ export class S3Writer implements FileWriter {
   }
 
   /** Fetches what is needed to add to what is there: of most files nothing. */
-  async #load (): Promise<void> {
+  async #load ({ room = 1 } = {}): Promise<void> {
     if (this.#isLoaded) return
     const { bucket, path } = this.#parts
     const { size, etag, growing } = this.#base
@@ -110,8 +118,36 @@ export class S3Writer implements FileWriter {
       this.#begin(upload, await copyParts(bucket, { key, etag, size, end: size }, { key, upload }, this.#parts.copy))
     }
     const rest = size - this.#sentBytes
-    if (rest > 0) this.#buffer.append(await buffer((await bucket.get(key, { range: `bytes=0-${rest - 1}`, etag })).body))
+    if (rest > 0) {
+      await this.#buffer.reserve(rest + room)
+      this.#buffer.append(await buffer((await bucket.get(key, { range: `bytes=0-${rest - 1}`, etag })).body))
+    }
     this.#isLoaded = true
+  }
+
+  /** Where memory is short: what is enough for a part is sent, what is not is stored, and the next part waits for its turn. */
+  async #makeRoom (): Promise<void> {
+    if (this.#buffer.length >= MIN_PART_BYTES) return await this.#send()
+    if (this.#buffer.length === 0) return await this.#buffer.reserve()
+    await this.#store()
+    // With a whole part's room: else this might happen again and again.
+    await this.#load({ room: Infinity })
+  }
+
+  /** Others wait for memory, and the client of this upload is slow. What fails is told to whoever writes next. */
+  async #letGo (): Promise<void> {
+    this.#lettingGo = this.#store().catch((error: unknown) => {
+      this.#failure ??= error
+      this.#buffer.clear()
+    })
+    await this.#lettingGo
+    this.#lettingGo = undefined
+  }
+
+  /** Puts in the file's place what there is, as `close` does, and goes on from there. */
+  async #store (): Promise<void> {
+    await this.#save()
+    this.#forget()
   }
 
   #begin (upload: string, parts: S3Part[]): void {
@@ -122,21 +158,21 @@ export class S3Writer implements FileWriter {
 
   /** Sends the buffer as the next part, and does not wait for it; what goes wrong is kept for `#settle`. */
   async #send (): Promise<void> {
-    const { bucket, path, slots } = this.#parts
+    const { bucket, path } = this.#parts
     const key = bucket.key(path)
-    const body = this.#buffer.take()
+    const { bytes, release } = this.#buffer.take()
     const index = this.#sent.length
     this.#sent.push(undefined)
-    this.#sentBytes += body.length
+    this.#sentBytes += bytes.length
     try {
       while (this.#inFlight.size >= MAX_IN_FLIGHT) await Promise.race(this.#inFlight)
       const upload = this.#upload ??= await bucket.createUpload(key)
-      const release = await slots.take()
-      const sending = bucket.uploadPart(key, upload, index + 1, body)
+      const sending = bucket.uploadPart(key, upload, index + 1, bytes)
         .then(part => { this.#sent[index] = part }, (error: unknown) => { this.#failure ??= error })
         .finally(() => { release(); this.#inFlight.delete(sending) })
       this.#inFlight.add(sending)
     } catch (error) {
+      release()
       this.#failure ??= error
     }
   }
@@ -227,10 +263,14 @@ export class S3Writer implements FileWriter {
   }
 
   async #run<T> (operation: () => Promise<T>): Promise<T> {
+    this.#buffer.isIdle = false
     try {
+      if (this.#lettingGo !== undefined) await this.#lettingGo
       return await operation()
     } catch (error) {
       throw s3Error(this.#parts.path, error)
+    } finally {
+      this.#buffer.isIdle = this.#isOpen
     }
   }
 }

@@ -1,11 +1,13 @@
 import { ConfigError } from '../errors/config-error.js'
 import type { DriverError } from '../errors/driver-error.js'
+import { concurrently } from '../registry/concurrently.js'
 import type { ByteRange, FileWriter } from './driver.js'
 import { FlatDriver } from './flat-driver.js'
 import type { StoredBody, StoredObject } from './flat-store.js'
-import { PartSlots } from './part-slots.js'
+import { PartMemory } from './part-memory.js'
 import { S3Bucket } from './s3-bucket.js'
-import { MAX_PART_BYTES, MIN_PART_BYTES, copyObject } from './s3-copy.js'
+import type { S3Upload } from './s3-bucket.js'
+import { MAX_PART_BYTES, MIN_PART_BYTES, WholeCopies, copyObject } from './s3-copy.js'
 import type { CopySettings, CopySource } from './s3-copy.js'
 import { codeOf, explainS3, isMissing, s3Error } from './s3-error.js'
 import { complete, growingOf } from './s3-growing.js'
@@ -14,16 +16,15 @@ import { s3Location } from './s3-settings.js'
 import type { S3Options } from './s3-settings.js'
 import { S3Writer } from './s3-writer.js'
 
-/** Parts of all uploads that are under way at a time: what bounds memory, together with the part that each one gathers. */
-const PARTS_IN_FLIGHT = 8
+/** Longer than any copy within the store takes. */
+const MAX_COPY_MS = 86_400_000
 
 /** A bucket of S3. A file that grows is an object and the parts of a multipart upload: see `s3-growing.ts`. */
 export class S3Driver extends FlatDriver {
   readonly name = 's3'
   readonly #bucket: S3Bucket
-  readonly #partBytes: number
   readonly #copy: CopySettings
-  readonly #slots = new PartSlots(PARTS_IN_FLIGHT)
+  readonly #memory: PartMemory
 
   /** @throws {ConfigError} when the SDK is not installed, or the bucket cannot be listed */
   static async open (options: S3Options): Promise<S3Driver> {
@@ -40,12 +41,12 @@ export class S3Driver extends FlatDriver {
   private constructor (bucket: S3Bucket, { chunksize, multipartcopychunksize, multipartcopymaxconcurrency, multipartcopythresholdsize }: S3Options) {
     super(bucket)
     this.#bucket = bucket
-    this.#partBytes = chunksize
-    this.#copy = { threshold: multipartcopythresholdsize, partBytes: Math.min(multipartcopychunksize, MAX_PART_BYTES - MIN_PART_BYTES), concurrency: multipartcopymaxconcurrency }
+    this.#memory = new PartMemory({ partBytes: chunksize })
+    this.#copy = { threshold: multipartcopythresholdsize, partBytes: Math.min(multipartcopychunksize, MAX_PART_BYTES - MIN_PART_BYTES), concurrency: multipartcopymaxconcurrency, whole: new WholeCopies() }
   }
 
   protected override writer (path: string, found: StoredObject): FileWriter {
-    return new S3Writer({ bucket: this.#bucket, path, partBytes: this.#partBytes, copy: this.#copy, slots: this.#slots }, found)
+    return new S3Writer({ bucket: this.#bucket, path, copy: this.#copy, memory: this.#memory }, found)
   }
 
   protected override async copy (source: CopySource, key: string): Promise<void> {
@@ -69,7 +70,8 @@ export class S3Driver extends FlatDriver {
   }
 
   protected override async endUnfinished (key: string, prefix: string): Promise<number> {
-    const uploads = (await this.#bucket.uploads(key)).filter(upload => upload.key === key || upload.key.startsWith(prefix))
+    const found = (await this.#bucket.uploads(key)).filter(upload => upload.key === key || upload.key.startsWith(prefix))
+    const uploads = (await concurrently(found, async upload => await this.#isOver(upload) ? [upload] : [])).flat()
     for (const upload of uploads) await this.#bucket.abortUpload(upload.key, upload.upload)
     return uploads.length
   }
@@ -86,5 +88,15 @@ export class S3Driver extends FlatDriver {
   protected override async moveFile (from: string, to: string, found: StoredObject): Promise<void> {
     const growing = growingOf(found)
     await super.moveFile(from, to, growing === undefined ? found : await complete(this.#bucket, from, growing, this.#copy))
+  }
+
+  /**
+   * Whether an upload belongs to a file that is deleted, and not to a copy that somebody else makes to the same place
+   * just now. A growing file lies in its place from its beginning, empty or with what comes after the parts.
+   */
+  async #isOver ({ key, began }: S3Upload): Promise<boolean> {
+    if (began.getTime() < Date.now() - MAX_COPY_MS) return true
+    const file = await this.#bucket.head(key)
+    return file !== undefined && (file.size === 0 || growingOf(file) !== undefined)
   }
 }

@@ -4,8 +4,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Test } from 'tap'
 
-/** What becomes of a request: refused with an error of the store; cut off in the request's or the answer's body; its answer lost, or with other headers. */
-export type Fault = { readonly status: number, readonly code: string } | { readonly cutRequestAfter: number } | { readonly cutAnswerAfter: number } | { readonly headers: Readonly<Record<string, string>> } | 'lose the answer'
+/** What becomes of a request: refused with an error of the store; cut off in the request's or the answer's body; held back for a while; its answer lost, or with other headers. */
+export type Fault = { readonly until: Promise<unknown> } | { readonly status: number, readonly code: string } | { readonly cutRequestAfter: number } | { readonly cutAnswerAfter: number } | { readonly headers: Readonly<Record<string, string>> } | 'lose the answer'
 
 export interface FaultyStore {
   readonly url: string
@@ -25,6 +25,7 @@ export async function startFaultyStore (t: Test, url: string): Promise<FaultySto
     outgoing.on('close', () => { if (!outgoing.writableFinished) store.abandoned.push(name) })
     const fault = store.fault(name)
     if (typeof fault === 'object' && 'status' in fault) refuse(incoming, outgoing, fault)
+    else if (typeof fault === 'object' && 'until' in fault) void fault.until.then(() => { pass(url, incoming, outgoing, undefined) })
     else pass(url, incoming, outgoing, fault)
   })
   server.listen(0, '127.0.0.1')
@@ -40,7 +41,7 @@ function refuse (incoming: IncomingMessage, outgoing: ServerResponse, { status, 
   })
 }
 
-function pass (url: string, incoming: IncomingMessage, outgoing: ServerResponse, fault: Exclude<Fault, { status: number }> | undefined): void {
+function pass (url: string, incoming: IncomingMessage, outgoing: ServerResponse, fault: Exclude<Fault, { status: number } | { until: unknown }> | undefined): void {
   const { hostname, port } = new URL(url)
   const upstream = request({ hostname, port, method: incoming.method, path: incoming.url, headers: incoming.headers })
   const cut = (): void => { upstream.destroy(); incoming.socket.destroy() }

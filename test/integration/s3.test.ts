@@ -17,7 +17,7 @@ t.test('s3', needsRgw(), async t => {
 
   await t.test('the contract', async t => { driverSuite(t, async t => await rgwDriver(t, rgw), { flat: true }) })
   await t.test('the contract behind the guard, with everything copied in parts', async t => {
-    driverSuite(t, async t => guarded(await rgwDriver(t, rgw, inParts)), { flat: true })
+    driverSuite(t, async t => guarded(await rgwDriver(t, rgw, inParts)), { flat: true, movesOnly: true })
   })
   await t.test('uploads', async t => { s3Uploads(t, rgw) })
   await t.test('a store in trouble', async t => { s3Faults(t, rgw) })

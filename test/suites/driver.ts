@@ -22,17 +22,20 @@ export async function rejects (t: Test, operation: Promise<unknown>, kind: Drive
 export interface DriverSuiteOptions {
   /** Directories are only parts of names, so that one name can be both a file and a directory. */
   readonly flat?: boolean
+  /** Only what depends on how files are moved and added to, where the rest has been tried with the same driver. */
+  readonly movesOnly?: boolean
   /** False for a store of the test's that does not look at signatures. */
   readonly signatures?: boolean
 }
 
 /** The contract of a StorageDriver. `make` gives an empty one that is gone with the test. */
-export function driverSuite (t: Test, make: (t: Test) => Promise<StorageDriver>, { flat = false, signatures = true }: DriverSuiteOptions = {}): void {
+export function driverSuite (t: Test, make: (t: Test) => Promise<StorageDriver>, { flat = false, movesOnly = false, signatures = true }: DriverSuiteOptions = {}): void {
+  t.test('writers', async t => { writers(t, make) })
+  t.test('move and delete', async t => { changes(t, make, flat) })
+  if (movesOnly) return
   t.test('content', async t => { contents(t, make) })
   t.test('streams', async t => { streams(t, make) })
-  t.test('writers', async t => { writers(t, make) })
   t.test('names', async t => { names(t, make, signatures) })
-  t.test('move and delete', async t => { changes(t, make, flat) })
   t.test('what is missing', async t => { missing(t, make) })
   t.test('files and directories of one name', async t => { if (flat) sharedNames(t, make); else separateNames(t, make) })
 }

@@ -1,7 +1,12 @@
 import { randomBytes } from 'node:crypto'
-import { GetObjectCommand, ListMultipartUploadsCommand, ListObjectsV2Command, UploadPartCommand } from '@aws-sdk/client-s3'
+import { CreateMultipartUploadCommand, GetObjectCommand, ListMultipartUploadsCommand, ListObjectsV2Command, UploadPartCommand } from '@aws-sdk/client-s3'
 import type { Test } from 'tap'
+import { PartMemory } from '../../services/storage/part-memory.js'
+import { S3Bucket } from '../../services/storage/s3-bucket.js'
+import { WholeCopies } from '../../services/storage/s3-copy.js'
+import { loadS3Sdk } from '../../services/storage/s3-sdk.js'
 import type { S3Options } from '../../services/storage/s3-settings.js'
+import { S3Writer } from '../../services/storage/s3-writer.js'
 import { S3Driver } from '../../services/storage/s3.js'
 import { rgwDriver, rgwOptions } from '../helpers/ceph-rgw.js'
 import type { Rgw } from '../helpers/ceph-rgw.js'
@@ -134,6 +139,58 @@ export function s3Uploads (t: Test, rgw: Rgw): void {
     t.equal((await unfinished(options)).length, 1)
     t.same(await driver.list('/up'), ['onetwo'])
     t.ok(BYTES.subarray(0, 6 * MIB).equals(await driver.read('/up/onetwo/data')))
+  })
+
+  t.test('many uploads go on in the memory of two parts, also when their clients stall', async t => {
+    const options = rgwOptions(rgw, SMALL_PARTS)
+    const driver = await open(t, options)
+    const bucket = new S3Bucket(await loadS3Sdk(), options)
+    t.teardown(() => { bucket.close() })
+    const memory = new PartMemory({ partBytes: 5 * MIB, parts: 2, patienceMs: 0 })
+    const copy = { threshold: 5 * MIB, partBytes: 5 * MIB, concurrency: 4, whole: new WholeCopies() }
+    const writers = await Promise.all(Array.from({ length: 6 }, async (_, i) => {
+      await driver.write(`/up${i}`, Buffer.alloc(0))
+      const found = await bucket.head(bucket.key(`/up${i}`))
+      if (found === undefined) throw new Error('no file')
+      return new S3Writer({ bucket, path: `/up${i}`, copy, memory }, found)
+    }))
+    // One after the other, so that all but one stall with what they gathered; each of other lengths.
+    const ends = writers.map(() => 0)
+    while (ends.some(end => end < 11 * MIB)) {
+      for (const [i, writer] of writers.entries()) {
+        const from = ends[i] ?? 0
+        const end = Math.min(from + (i + 1) * 600_001, BYTES.length)
+        await writer.write([BYTES.subarray(from, end)])
+        t.equal(writer.size, end)
+        t.ok(memory.state.bytes <= 10 * MIB)
+        ends[i] = end
+      }
+    }
+    await writers[0]?.truncate(1_000_000)
+    ends[0] = 1_000_000
+    await Promise.all(writers.map(async writer => { await writer.close() }))
+    t.same(memory.state, { bytes: 0, waiting: 0 })
+    for (const [i, end] of ends.entries()) t.ok(BYTES.subarray(0, end).equals(await driver.read(`/up${i}`)), `${i}`)
+    t.same(await unfinished(options), [])
+  })
+
+  t.test('deleting a directory leaves a copy alone that is just being made to it', async t => {
+    const options = rgwOptions(rgw, SMALL_PARTS)
+    const driver = await open(t, options)
+    const Key = `${options.rootdirectory?.slice(1)}/blobs/one/data`
+    const begin = async (): Promise<void> => { await rgw.client.send(new CreateMultipartUploadCommand({ Bucket: rgw.bucket, Key })) }
+    await begin()
+    await rejects(t, driver.delete('/blobs/one'), 'path-not-found', '/blobs/one', 's3')
+    await driver.write('/blobs/one/data', Buffer.from('an earlier copy'))
+    await begin()
+    await driver.delete('/blobs/one')
+    t.equal((await unfinished(options)).length, 2)
+    t.same(await driver.list('/'), [])
+    // An upload that nobody finished, and that was killed before its first answer, is none.
+    await driver.write('/up/one/data', Buffer.alloc(0))
+    await rgw.client.send(new CreateMultipartUploadCommand({ Bucket: rgw.bucket, Key: `${options.rootdirectory?.slice(1)}/up/one/data` }))
+    await driver.delete('/up/one')
+    t.equal((await unfinished(options)).length, 2)
   })
 
   t.test('an upload whose parts the store threw away is no upload any more', async t => {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import { buffer } from 'node:stream/consumers'
 import type { Test } from 'tap'
 import { DriverError } from '../../services/errors/driver-error.js'
@@ -46,6 +46,31 @@ export function storeFaults (t: Test, { url, open, troubles, part, completion, r
       t.same(await driver.list('/'), [])
     })
   }
+
+  t.test('a store that is slow makes the client wait, with no more than four parts in memory and on their way', async t => {
+    const { store, driver } = await behindFaults(t)
+    let release = (): void => {}
+    const until = new Promise<void>(resolve => { release = resolve })
+    const parts = new EventEmitter()
+    let held = 0
+    store.fault = request => {
+      if (!part.test(request)) return undefined
+      if (++held === 4) parts.emit('four')
+      return { until }
+    }
+    const four = once(parts, 'four')
+    const writer = await driver.openWriter('/up')
+    let isWritten = false
+    const writing = writer.write(Array.from({ length: 4 }, () => BYTES)).then(() => { isWritten = true })
+    await four
+    // Whatever it has to do by now, it does in these.
+    for (let turn = 0; turn < 20; turn++) await driver.stat('/up')
+    t.same({ held, isWritten }, { held: 4, isWritten: false })
+    release()
+    await writing
+    await writer.close()
+    t.equal((await driver.stat('/up')).size, 4 * BYTES.length)
+  })
 
   t.test('connections are reset in the middle of parts: they are sent again', async t => {
     const { store, driver } = await behindFaults(t)

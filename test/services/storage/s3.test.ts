@@ -4,10 +4,8 @@ import { parseConfig } from '../../../services/config/parse.js'
 import { masked } from '../../../services/config/schema-node.js'
 import { dataLocation } from '../../../services/storage/create.js'
 import { s3Error } from '../../../services/storage/s3-error.js'
-import { PartBuffer } from '../../../services/storage/part-buffer.js'
 import { s3ClientConfig, s3ObjectSettings } from '../../../services/storage/s3-settings.js'
 import type { S3Options } from '../../../services/storage/s3-settings.js'
-import { PartSlots } from '../../../services/storage/part-slots.js'
 
 function options (s3: object): S3Options {
   const { storage } = parseConfig({ storage: { s3: { bucket: 'b', region: 'eu-west-1', ...s3 } } })
@@ -105,27 +103,4 @@ t.test('an error carries the store\'s words, and nothing of the request', async 
   t.equal(error.message, 's3: failed: /a (the store asks to slow down (SlowDown))')
   t.notMatch(JSON.stringify([error, error.cause, Object.entries(error.cause as object)]), /secret/)
   t.equal(s3Error('/a', Object.assign(new Error('x'), { name: 'NoSuchKey' })).kind, 'path-not-found')
-})
-
-t.test('slots are given in the order they were asked for', async t => {
-  const slots = new PartSlots(1)
-  const order: number[] = []
-  const release = await slots.take()
-  const waiting = [1, 2].map(async i => { const free = await slots.take(); order.push(i); free() })
-  release()
-  release() // a second time gives nothing back
-  await Promise.all(waiting)
-  t.same(order, [1, 2])
-})
-
-t.test('a part is gathered up to its length and no further', async t => {
-  const gathered = new PartBuffer(100_000)
-  t.equal(gathered.append(Buffer.alloc(70_000, 'a')), 70_000)
-  t.equal(gathered.append(Buffer.alloc(70_000, 'b')), 30_000)
-  t.ok(gathered.isFull)
-  gathered.cut(70_001)
-  const part = gathered.take()
-  t.same(part, Buffer.concat([Buffer.alloc(70_000, 'a'), Buffer.from('b')]))
-  gathered.append(Buffer.from('next'))
-  t.equal(part[0], 97, 'a part that is on its way is not written over')
 })
