@@ -14,7 +14,8 @@ const ERRORS: StoreErrors = {
     KeyBasedAuthenticationNotPermitted: 'the account does not take account keys: give credentials',
     InvalidBlobType: 'an append blob, as docker\'s registry makes of an upload: it cannot go on here',
     ServerBusy: 'the store asks to slow down',
-    AccountIsDisabled: 'the account is disabled'
+    AccountIsDisabled: 'the account is disabled',
+    AggregateAuthenticationError: 'neither the environment nor the workload nor the machine has credentials'
   },
   codeOf
 }
