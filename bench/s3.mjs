@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { fileURLToPath } from 'node:url'
 import { Client, sha256 } from './client.mjs'
-import { peakRss } from './process.mjs'
+import { cpuSeconds, peakRss } from './process.mjs'
 import { freePort, startOurs } from './servers.mjs'
 import { BareStore } from './s3-store.mjs'
 
@@ -59,18 +59,25 @@ async function speed () {
   const server = await startOurs(join(scratch, 'speed'), storage(parameters))
   const client = new Client(server.url, 1)
   const seconds = { 'push by the SDK': [], 'push, POST + PATCH + PUT': [], 'push, POST + PUT': [], 'pull by the SDK': [], pull: [] }
+  const cpu = Object.fromEntries(Object.keys(seconds).map(name => [name, []]))
   try {
     // The first round is warm-up.
     for (let round = 0; round <= rounds; round++) {
       const [bare, patched, put] = [fresh(), fresh(), fresh()]
-      const times = {
-        'push by the SDK': await timed(() => store.push('bare', bare.bytes)),
-        'push, POST + PATCH + PUT': await timed(() => client.pushBlob('bench/s3', patched.bytes, patched.digest)),
-        'push, POST + PUT': await timed(() => client.putBlob('bench/s3', put.bytes, put.digest)),
-        'pull by the SDK': await timed(() => store.pull('bare')),
-        pull: await timed(() => client.pullBlob('bench/s3', put.digest))
+      const operations = {
+        'push by the SDK': () => store.push('bare', bare.bytes),
+        'push, POST + PATCH + PUT': () => client.pushBlob('bench/s3', patched.bytes, patched.digest),
+        'push, POST + PUT': () => client.putBlob('bench/s3', put.bytes, put.digest),
+        'pull by the SDK': () => store.pull('bare'),
+        pull: () => client.pullBlob('bench/s3', put.digest)
       }
-      if (round > 0) for (const [name, time] of Object.entries(times)) seconds[name].push(time)
+      for (const [name, operation] of Object.entries(operations)) {
+        const used = await cpuSeconds(server.pid)
+        const time = await timed(operation)
+        if (round === 0) continue
+        seconds[name].push(time)
+        cpu[name].push(await cpuSeconds(server.pid) - used)
+      }
     }
   } finally {
     await client.close()
@@ -80,7 +87,7 @@ async function speed () {
   return Object.keys(seconds).map(name => {
     const bare = rate(name.startsWith('push') ? 'push by the SDK' : 'pull by the SDK')
     const ratio = rate(name) / bare
-    const verdict = name.endsWith('SDK') ? '' : `: ${Math.round(ratio * 100)} % of the SDK, at least ${MIN_RATIO * 100} % wanted${ratio < MIN_RATIO ? ', TOO SLOW' : ''}`
+    const verdict = name.endsWith('SDK') ? '' : `: ${Math.round(ratio * 100)} % of the SDK, at least ${MIN_RATIO * 100} % wanted${ratio < MIN_RATIO ? ', TOO SLOW' : ''}; ${median(cpu[name]).toFixed(2)} s of CPU`
     return { isGood: ratio >= MIN_RATIO, text: `${name}: ${Math.round(rate(name))} MB/s${verdict}` }
   })
 }

@@ -89,15 +89,12 @@ export async function copyRegistry ({ from, to, repositories, rate = Infinity, c
     }
   }
   const manifests = new ManifestReader(to, new Quarantine(to))
-  const names = (): AsyncIterable<RepositoryName> | readonly RepositoryName[] => repositories ?? walkRepositories(from, { signal })
   const tidy = async (): Promise<void> => { await orIfMissing(to.delete(STAGING), undefined) }
   // Of a run that was killed.
   await tidy()
   try {
-    let total = 0
-    for await (const _ of names()) total++
-    progress.begin('repositories', total)
-    for await (const name of names()) {
+    progress.begin('repositories', repositories?.length ?? await countOf(walkRepositories(from, { signal })))
+    for await (const name of repositories ?? walkRepositories(from, { signal })) {
       signal.throwIfAborted()
       await new RepositoryCopy({ from, to, name, content, manifests, observer, signal }).run()
       result.repositories++
@@ -109,6 +106,12 @@ export async function copyRegistry ({ from, to, repositories, rate = Infinity, c
     progress.end()
   }
   return { ...result, seconds: (performance.now() - started) / 1000 }
+}
+
+async function countOf (items: AsyncIterator<unknown>): Promise<number> {
+  let total = 0
+  while ((await items.next()).done !== true) total++
+  return total
 }
 
 function none (): Copied {

@@ -8,8 +8,8 @@ export const MAX_PART_BYTES = 1024 * MIN_PART_BYTES
 
 /** Below this it makes no difference worth trying how it is copied. */
 const MIN_TRIAL_BYTES = 32 * 1024 * 1024
-/** A trial with more could take minutes. */
-const MAX_TRIAL_BYTES = 1024 * 1024 * 1024
+/** A trial with more could take long where bytes are copied. */
+const MAX_TRIAL_BYTES = 256 * 1024 * 1024
 /** No store copies bytes as fast as this: it made a reference. */
 const REFERENCE_BYTES_PER_MS = 1_000_000
 /** After how long it is tried again. */

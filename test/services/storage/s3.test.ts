@@ -3,6 +3,7 @@ import { ConfigError } from '../../../services/errors/config-error.js'
 import { parseConfig } from '../../../services/config/parse.js'
 import { masked } from '../../../services/config/schema-node.js'
 import { dataLocation } from '../../../services/storage/create.js'
+import { WholeCopies } from '../../../services/storage/s3-copy.js'
 import { s3Error } from '../../../services/storage/s3-error.js'
 import { s3ClientConfig, s3ObjectSettings } from '../../../services/storage/s3-settings.js'
 import type { S3Options } from '../../../services/storage/s3-settings.js'
@@ -103,4 +104,17 @@ t.test('an error carries the store\'s words, and nothing of the request', async 
   t.equal(error.message, 's3: failed: /a (the store asks to slow down (SlowDown))')
   t.notMatch(JSON.stringify([error, error.cause, Object.entries(error.cause as object)]), /secret/)
   t.equal(s3Error('/a', Object.assign(new Error('x'), { name: 'NoSuchKey' })).kind, 'path-not-found')
+})
+
+t.test('large objects are copied whole as long as that is too fast for bytes to be copied, and it is not tried again soon', async t => {
+  const whole = new WholeCopies()
+  const MIB = 1024 * 1024
+  t.ok(whole.isWorth(100 * MIB), 'not known yet')
+  t.notOk(whole.isWorth(10 * MIB), 'too small to tell')
+  t.notOk(whole.isWorth(1000 * MIB), 'too large for a trial')
+  whole.took(100 * MIB, 15)
+  t.ok(whole.isWorth(5000 * MIB))
+  t.notOk(whole.isWorth(6000 * MIB), 'more than a store copies at once')
+  whole.took(5000 * MIB, 20_000)
+  t.notOk(whole.isWorth(100 * MIB))
 })
