@@ -1,8 +1,7 @@
+import { azureSchema } from './azure.js'
+import { gcsSchema } from './gcs.js'
 import { maintenanceSchema } from './maintenance.js'
 import { s3Schema } from './s3.js'
-
-/** Parameters of a driver that is not built yet: whatever they are, they are not judged. */
-const later = { type: 'object', additionalProperties: true } as const
 
 export const storageSchema = {
   type: 'object',
@@ -23,8 +22,8 @@ export const storageSchema = {
     inmemory: { type: 'object', additionalProperties: false, description: 'Keeps everything in memory, for tests.' },
     s3: s3Schema,
     s3aws: { ...s3Schema, description: 'Another name of s3.' },
-    azure: later,
-    gcs: later,
+    azure: azureSchema,
+    gcs: gcsSchema,
     delete: {
       type: 'object',
       additionalProperties: false,

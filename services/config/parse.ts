@@ -13,6 +13,8 @@ import { isDuration } from './duration.js'
 import { limitProblems } from './limit-problems.js'
 import { maintenanceProblems } from './maintenance.js'
 import { policyProblems } from './policy-problems.js'
+import { azureProblems } from '../storage/azure-settings.js'
+import { gcsProblems } from '../storage/gcs-settings.js'
 import { s3Problems } from '../storage/s3-settings.js'
 import { formatPath, isSecret } from './schema-node.js'
 import type { SchemaNode } from './schema-node.js'
@@ -39,7 +41,7 @@ export function parseConfig (input: unknown): RegistryConfig {
     const errors = (validate.errors ?? []).filter(({ instancePath }) => !keys.some(key => instancePath.startsWith(`/storage/maintenance/${key}`)))
     throw new ConfigError([...new Set([...errors.map(explain), ...lines, ...driverProblems(config)])])
   }
-  const problems = [...lines, ...driverProblems(config), ...hostProblems(config), ...workerProblems(config), ...limitProblems(config.http.limits), ...authProblems(config), ...notificationProblems(config), ...redisProblems(config.redis), ...policyProblems(config), ...s3Problems(config.storage), ...layerUrlProblems(config.validation.manifests.urls), ...unsupported(config)]
+  const problems = [...lines, ...driverProblems(config), ...hostProblems(config), ...workerProblems(config), ...limitProblems(config.http.limits), ...authProblems(config), ...notificationProblems(config), ...redisProblems(config.redis), ...policyProblems(config), ...s3Problems(config.storage), ...azureProblems(config.storage), ...gcsProblems(config.storage), ...layerUrlProblems(config.validation.manifests.urls), ...unsupported(config)]
   if (problems.length > 0) throw new ConfigError(problems)
   return config
 }

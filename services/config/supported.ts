@@ -7,10 +7,8 @@ import { redisWarnings } from '../redis/options.js'
  * data lies, who is told. One line each.
  */
 export function unsupported (config: RegistryConfig): string[] {
-  const { storage, middleware, proxy } = config
+  const { middleware, proxy } = config
   const wanted: Record<string, boolean> = {
-    'storage.azure': storage.azure !== undefined,
-    'storage.gcs': storage.gcs !== undefined,
     'middleware.storage (cloudfront)': middleware.storage.some(({ name, disabled }) => name === 'cloudfront' && !disabled),
     'proxy.remoteurl': proxy.remoteurl !== undefined && proxy.remoteurl !== ''
   }

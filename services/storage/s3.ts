@@ -1,33 +1,27 @@
-import { Readable } from 'node:stream'
-import { buffer } from 'node:stream/consumers'
 import { ConfigError } from '../errors/config-error.js'
-import { DriverError } from '../errors/driver-error.js'
+import type { DriverError } from '../errors/driver-error.js'
 import { concurrently } from '../registry/concurrently.js'
-import type { ByteRange, FileInfo, FileWriter, StorageDriver } from './driver.js'
+import type { ByteRange, FileWriter } from './driver.js'
+import { FlatDriver } from './flat-driver.js'
+import type { StoredBody, StoredObject } from './flat-store.js'
 import { PartMemory } from './part-memory.js'
 import { S3Bucket } from './s3-bucket.js'
-import type { S3Body, S3Object, S3Upload } from './s3-bucket.js'
+import type { S3Upload } from './s3-bucket.js'
 import { MAX_PART_BYTES, MIN_PART_BYTES, WholeCopies, copyObject } from './s3-copy.js'
-import type { CopySettings } from './s3-copy.js'
+import type { CopySettings, CopySource } from './s3-copy.js'
 import { codeOf, explainS3, isMissing, s3Error } from './s3-error.js'
 import { complete, growingOf } from './s3-growing.js'
 import { loadS3Sdk } from './s3-sdk.js'
 import { s3Location } from './s3-settings.js'
 import type { S3Options } from './s3-settings.js'
-import { S3Stream } from './s3-stream.js'
 import { S3Writer } from './s3-writer.js'
 
 /** Longer than any copy within the store takes. */
 const MAX_COPY_MS = 86_400_000
 
-/**
- * The layout of docker's registry in a bucket: `<rootdirectory>/docker/registry/v2/…`. Directories are what keys begin
- * with, so a name can be both a file and a directory; nothing in the layout is. `move` copies and then deletes: the
- * target appears at once, the source is gone a little later, also after a crash in between.
- */
-export class S3Driver implements StorageDriver {
+/** A bucket of S3. A file that grows is an object and the parts of a multipart upload: see `s3-growing.ts`. */
+export class S3Driver extends FlatDriver {
   readonly name = 's3'
-  readonly redirects = true
   readonly #bucket: S3Bucket
   readonly #copy: CopySettings
   readonly #memory: PartMemory
@@ -45,111 +39,55 @@ export class S3Driver implements StorageDriver {
   }
 
   private constructor (bucket: S3Bucket, { chunksize, multipartcopychunksize, multipartcopymaxconcurrency, multipartcopythresholdsize }: S3Options) {
+    super(bucket)
     this.#bucket = bucket
     this.#memory = new PartMemory({ partBytes: chunksize })
     this.#copy = { threshold: multipartcopythresholdsize, partBytes: Math.min(multipartcopychunksize, MAX_PART_BYTES - MIN_PART_BYTES), concurrency: multipartcopymaxconcurrency, whole: new WholeCopies() }
   }
 
-  async read (path: string, { maxBytes = Infinity }: { readonly maxBytes?: number } = {}): Promise<Buffer> {
-    return await this.#run(path, async () => {
-      const found = await this.#get(path)
-      if (found === undefined) return Buffer.alloc(0)
-      if (found.size > maxBytes) {
-        found.body.destroy()
-        throw this.#error('too-large', path, `longer than ${maxBytes} bytes`)
-      }
-      return await buffer(this.#stream(path, found, 0))
-    })
+  protected override writer (path: string, found: StoredObject): FileWriter {
+    return new S3Writer({ bucket: this.#bucket, path, copy: this.#copy, memory: this.#memory }, found)
   }
 
-  async write (path: string, content: Uint8Array): Promise<void> {
-    // A copy: the SDK reads it when it sends, and again when it tries again.
-    await this.#run(path, () => this.#bucket.put(this.#key(path), Buffer.from(content)))
+  protected override async copy (source: CopySource, key: string): Promise<void> {
+    await copyObject(this.#bucket, source, key, this.#copy)
   }
 
-  async createReadStream (path: string, range?: ByteRange): Promise<Readable> {
-    return await this.#run(path, async () => {
-      const found = await this.#get(path, range)
-      return found === undefined ? Readable.from([], { objectMode: false }) : this.#stream(path, found, range?.start ?? 0)
-    })
+  protected override wrap (path: string, error: unknown): DriverError {
+    return s3Error(path, error)
   }
 
-  async openWriter (path: string, { append = false }: { readonly append?: boolean } = {}): Promise<FileWriter> {
-    return await this.#run(path, async () => {
-      const key = this.#key(path)
-      const found: S3Object | undefined = append
-        ? await this.#bucket.head(key)
-        : { size: 0, etag: await this.#bucket.put(key, Buffer.alloc(0)), modified: new Date(0), metadata: {} }
-      if (found === undefined) throw await this.#missing(path)
-      return new S3Writer({ bucket: this.#bucket, path, copy: this.#copy, memory: this.#memory }, found)
-    })
+  protected override isMissing (error: unknown): boolean {
+    return isMissing(error)
   }
 
-  async stat (path: string): Promise<FileInfo> {
-    return await this.#run(path, async () => {
-      const found = path === '/' ? undefined : await this.#bucket.head(this.#key(path))
-      if (found !== undefined) return { path, size: found.size + (growingOf(found)?.bytes ?? 0), isDirectory: false, modified: found.modified }
-      // Also of the root, which always exists: whoever asks wants to know whether the store answers.
-      if (!await this.#bucket.holds(this.#below(path)) && path !== '/') throw this.#error('path-not-found', path)
-      return { path, size: 0, isDirectory: true, modified: new Date(0) }
-    })
+  protected override isPastEnd (error: unknown): boolean {
+    return codeOf(error) === 'InvalidRange'
   }
 
-  async list (path: string): Promise<string[]> {
-    return await this.#run(path, async () => {
-      const prefix = this.#below(path)
-      const names = new Set<string>()
-      for await (const { keys, directories } of this.#bucket.list(prefix, { direct: true })) {
-        for (const key of keys) names.add(key.slice(prefix.length))
-        for (const directory of directories) names.add(directory.slice(prefix.length, -1))
-      }
-      names.delete('') // what consoles make to show a directory
-      if (names.size === 0 && path !== '/') throw this.#error('path-not-found', path)
-      return [...names].sort()
-    })
+  protected override sizeOf (found: StoredObject): number {
+    return found.size + (growingOf(found)?.bytes ?? 0)
   }
 
-  async move (from: string, to: string): Promise<void> {
-    await this.#run(from, async () => {
-      const found = await this.#bucket.head(this.#key(from))
-      if (found === undefined) await this.#moveDirectory(from, to)
-      else await this.#moveFile(from, to, found)
-    })
+  protected override async endUnfinished (key: string, prefix: string): Promise<number> {
+    const found = (await this.#bucket.uploads(key)).filter(upload => upload.key === key || upload.key.startsWith(prefix))
+    const uploads = (await concurrently(found, async upload => await this.#isOver(upload) ? [upload] : [])).flat()
+    for (const upload of uploads) await this.#bucket.abortUpload(upload.key, upload.upload)
+    return uploads.length
   }
 
-  async delete (path: string): Promise<void> {
-    await this.#run(path, async () => {
-      const key = this.#key(path)
-      const [file, below, uploads] = await Promise.all([this.#bucket.head(key), this.#keysBelow(path), this.#bucket.uploads(key)])
-      const found = uploads.filter(upload => upload.key === key || upload.key.startsWith(this.#below(path)))
-      const ended = (await concurrently(found, async upload => await this.#isOver(upload) ? [upload] : [])).flat()
-      // First: an upload whose file is gone would never be found again.
-      for (const upload of ended) await this.#bucket.abortUpload(upload.key, upload.upload)
-      if (file === undefined && below.length === 0 && ended.length === 0) throw this.#error('path-not-found', path)
-      await this.#bucket.delete(file === undefined ? below : [key, ...below])
-    })
+  protected override async get (path: string, range?: ByteRange): Promise<StoredBody | undefined> {
+    const found = await super.get(path, range)
+    const growing = found === undefined ? await this.#bucket.head(this.#bucket.key(path)).then(object => object && growingOf(object)) : growingOf(found)
+    if (growing === undefined) return found
+    found?.body.destroy()
+    await complete(this.#bucket, path, growing, this.#copy)
+    return await super.get(path, range)
   }
 
-  async redirectUrl (path: string, method: 'GET' | 'HEAD'): Promise<string> {
-    return await this.#run(path, () => this.#bucket.signedUrl(this.#key(path), method))
-  }
-
-  async close (): Promise<void> {
-    this.#bucket.close()
-  }
-
-  #key (path: string): string {
-    return this.#bucket.key(path)
-  }
-
-  #below (path: string): string {
-    return path === '/' ? this.#key('/') : `${this.#key(path)}/`
-  }
-
-  async #keysBelow (path: string): Promise<string[]> {
-    const found: string[] = []
-    for await (const { keys } of this.#bucket.list(this.#below(path))) found.push(...keys)
-    return found
+  protected override async moveFile (from: string, to: string, found: StoredObject): Promise<void> {
+    const growing = growingOf(found)
+    await super.moveFile(from, to, growing === undefined ? found : await complete(this.#bucket, from, growing, this.#copy))
   }
 
   /**
@@ -160,74 +98,5 @@ export class S3Driver implements StorageDriver {
     if (began.getTime() < Date.now() - MAX_COPY_MS) return true
     const file = await this.#bucket.head(key)
     return file !== undefined && (file.size === 0 || growingOf(file) !== undefined)
-  }
-
-  /** Undefined when the range begins at or after the end. */
-  async #get (path: string, range?: ByteRange): Promise<S3Body | undefined> {
-    const bytes = range === undefined ? undefined : `bytes=${range.start}-${range.end}`
-    const found = await this.#orWhy(path, () => this.#bucket.get(this.#key(path), { range: bytes }))
-    const growing = found === undefined ? await this.#bucket.head(this.#key(path)).then(object => object && growingOf(object)) : growingOf(found)
-    if (growing === undefined) return found
-    found?.body.destroy()
-    await complete(this.#bucket, path, growing, this.#copy)
-    return await this.#orWhy(path, () => this.#bucket.get(this.#key(path), { range: bytes }))
-  }
-
-  async #orWhy (path: string, get: () => Promise<S3Body>): Promise<S3Body | undefined> {
-    try {
-      return await get()
-    } catch (error) {
-      if (codeOf(error) === 'InvalidRange') return undefined
-      throw isMissing(error) ? await this.#missing(path) : error
-    }
-  }
-
-  #stream (path: string, { body, size, etag }: S3Body, start: number): Readable {
-    return new S3Stream({
-      body,
-      length: size,
-      reopen: async (skipped, signal) => {
-        const range = `bytes=${start + skipped}-${start + size - 1}`
-        return (await this.#bucket.get(this.#key(path), { range, etag, signal })).body
-      },
-      wrap: error => s3Error(path, error)
-    })
-  }
-
-  async #moveFile (from: string, to: string, found: S3Object): Promise<void> {
-    const growing = growingOf(found)
-    const { size, etag } = growing === undefined ? found : await complete(this.#bucket, from, growing, this.#copy)
-    if (from === to) return
-    await copyObject(this.#bucket, { key: this.#key(from), etag, size }, this.#key(to), this.#copy)
-    await this.#bucket.delete([this.#key(from)])
-  }
-
-  async #moveDirectory (from: string, to: string): Promise<void> {
-    const below = this.#below(from)
-    const paths = (await this.#keysBelow(from)).map(key => key.slice(below.length))
-    if (paths.length === 0) throw this.#error('path-not-found', from)
-    if (to === from) return
-    if (to.startsWith(`${from}/`)) throw this.#error('failed', from, 'cannot be moved below itself')
-    await concurrently(paths, async path => {
-      const found = await this.#bucket.head(`${below}${path}`)
-      if (found !== undefined) await this.#moveFile(`${from}/${path}`, `${to}/${path}`, found)
-    })
-  }
-
-  /** What it means that there is no object: nothing at all, or a directory. */
-  async #missing (path: string): Promise<DriverError> {
-    return await this.#bucket.holds(this.#below(path)) ? this.#error('failed', path, 'is a directory') : this.#error('path-not-found', path)
-  }
-
-  #error (kind: 'path-not-found' | 'too-large' | 'failed', path: string, detail?: string): DriverError {
-    return new DriverError(kind, { driver: this.name, path, ...detail === undefined ? {} : { detail } })
-  }
-
-  async #run<T> (path: string, operation: () => Promise<T>): Promise<T> {
-    try {
-      return await operation()
-    } catch (error) {
-      throw s3Error(path, error)
-    }
   }
 }

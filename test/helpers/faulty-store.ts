@@ -4,8 +4,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Test } from 'tap'
 
-/** What becomes of a request: refused with an error of the store; cut off in the request's or the answer's body; held back for a while; or its answer lost. */
-export type Fault = { readonly until: Promise<unknown> } | { readonly status: number, readonly code: string } | { readonly cutRequestAfter: number } | { readonly cutAnswerAfter: number } | 'lose the answer'
+/** What becomes of a request: refused with an error of the store; cut off in the request's or the answer's body; held back for a while; its answer lost, or with other headers. */
+export type Fault = { readonly until: Promise<unknown> } | { readonly status: number, readonly code: string } | { readonly cutRequestAfter: number } | { readonly cutAnswerAfter: number } | { readonly headers: Readonly<Record<string, string>> } | 'lose the answer'
 
 export interface FaultyStore {
   readonly url: string
@@ -48,7 +48,7 @@ function pass (url: string, incoming: IncomingMessage, outgoing: ServerResponse,
   upstream.on('error', cut)
   upstream.on('response', answer => {
     if (fault === 'lose the answer') return answer.resume().on('end', cut)
-    outgoing.writeHead(answer.statusCode ?? 500, answer.headers)
+    outgoing.writeHead(answer.statusCode ?? 500, { ...answer.headers, ...typeof fault === 'object' && 'headers' in fault ? fault.headers : {} })
     forward(answer, outgoing, typeof fault === 'object' && 'cutAnswerAfter' in fault ? fault.cutAnswerAfter : Infinity, cut)
   })
   outgoing.on('close', () => { upstream.destroy() })

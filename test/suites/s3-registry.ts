@@ -1,8 +1,6 @@
 import { join } from 'node:path'
 import { ListMultipartUploadsCommand } from '@aws-sdk/client-s3'
 import type { Test } from 'tap'
-import { OCI_INDEX } from '../../schemas/media-types.js'
-import type { RegistryConfigInput } from '../../schemas/config/index.js'
 import { copyRegistry } from '../../services/copy/copy.js'
 import { silent } from '../../services/maintenance/progress.js'
 import { purgeUploads } from '../../services/maintenance/purge-uploads.js'
@@ -14,28 +12,23 @@ import { UploadSessions } from '../../services/uploads/sessions.js'
 import { build } from '../helpers/build.js'
 import { rgwDriver, rgwOptions, rgwParameters } from '../helpers/ceph-rgw.js'
 import type { Rgw } from '../helpers/ceph-rgw.js'
-import { needs, skopeo, stored } from '../helpers/clients.js'
 import { startFaultyStore } from '../helpers/faulty-store.js'
 import { blob, image, pushBlob, pushManifest, sha512 } from '../helpers/images.js'
 import { recordingLog } from '../helpers/log.js'
-import { ociLayoutDigests, writeOciLayout } from '../helpers/oci-layout.js'
-import { runCli, startProduct } from '../helpers/product.js'
+import { startProduct } from '../helpers/product.js'
 import { storedTree } from '../helpers/stored-tree.js'
-import { registryBehaviour } from './registry-behaviour.js'
+import { storeRegistry } from './store-registry.js'
 
 const MIB = 1024 * 1024
 
 /** The registry, and the built product with real clients, on a bucket. */
 export function s3Registry (t: Test, rgw: Rgw): void {
-  const onS3 = (parameters = rgwParameters(rgw), redirect = true): NonNullable<RegistryConfigInput['storage']> =>
-    ({ s3: { ...parameters, chunksize: 5 * MIB }, delete: { enabled: true }, redirect: { disable: !redirect } })
-
-  registryBehaviour(t, 'on S3', async t => ({ app: await build(t, { storage: onS3(undefined, false), http: { relativeurls: true } }), prefix: '' }))
+  storeRegistry(t, { name: 'S3', url: rgw.url, driver: () => ({ s3: { ...rgwParameters(rgw), chunksize: 5 * MIB } }) })
 
   t.test('HEAD of a blob that is known asks the store for nothing, redirected or not', async t => {
     for (const redirect of [true, false]) {
       const store = await startFaultyStore(t, rgw.url)
-      const storage = { ...onS3({ ...rgwParameters(rgw), regionendpoint: store.url }, redirect), cache: { blobdescriptor: 'inmemory' as const } }
+      const storage = { s3: { ...rgwParameters(rgw), regionendpoint: store.url }, redirect: { disable: !redirect }, cache: { blobdescriptor: 'inmemory' as const } }
       const app = await build(t, { storage })
       const pushed = blob('known')
       await pushBlob(t, app, 'team/app', pushed)
@@ -45,42 +38,6 @@ export function s3Registry (t: Test, rgw: Rgw): void {
       if (!redirect) t.equal(headers['content-length'], String(pushed.size))
       t.same(store.requests, [])
     }
-  })
-
-  for (const redirect of [true, false]) {
-    t.test(`skopeo pushes and pulls, ${redirect ? 'blobs from the store itself' : 'everything through the registry'}`, needs('skopeo'), async t => {
-      const directory = t.testdir({ source: {} })
-      const [source, target] = [join(directory, 'source'), join(directory, 'target')]
-      const layout = await writeOciLayout(source, { tag: '1.0', architectures: ['amd64', 'arm64'], layerBytes: 12 * MIB })
-      const product = await startProduct(t, directory, { storage: onS3(undefined, redirect) })
-      const image = `docker://${product.host}/team/app:1.0`
-      await skopeo('copy', '--all', '--dest-tls-verify=false', `oci:${source}:1.0`, image)
-      t.same(await stored(product, 'team/app', '1.0'), { digest: layout.index.digest, mediaType: OCI_INDEX })
-      await skopeo('copy', '--all', '--src-tls-verify=false', image, `oci:${target}:1.0`)
-      t.same(await ociLayoutDigests(target), await ociLayoutDigests(source))
-      const answer = await fetch(`${product.url}/v2/team/app/blobs/${layout.layers[0]?.digest}`, { redirect: 'manual' })
-      t.equal(answer.status, redirect ? 307 : 200)
-      if (redirect) t.ok(answer.headers.get('location')?.startsWith(rgw.url))
-      await answer.body?.cancel()
-    })
-  }
-
-  t.test('an upload goes on after kill -9, and in another server', async t => {
-    const parameters = rgwParameters(rgw)
-    const [one, two] = [{ one: {} }, { two: {} }].map(directories => t.testdir(directories))
-    const first = await startProduct(t, one ?? '', { storage: onS3(parameters), http: { relativeurls: true } })
-    const { bytes, digest } = blob(Buffer.alloc(17 * MIB + 5, 'content'))
-    const started = await fetch(`${first.url}/v2/team/app/blobs/uploads/`, { method: 'POST' })
-    const patched = await fetch(`${first.url}${started.headers.get('location')}`, { method: 'PATCH', body: bytes.subarray(0, 8 * MIB) })
-    t.equal(patched.status, 202)
-    await first.stop('SIGKILL')
-    const second = await startProduct(t, two ?? '', { storage: onS3(parameters), http: { relativeurls: true } })
-    const location = `${second.url}${patched.headers.get('location')}`
-    t.equal((await fetch(location)).headers.get('range'), `0-${8 * MIB - 1}`)
-    const put = await fetch(`${location}?digest=${digest}`, { method: 'PUT', body: bytes.subarray(8 * MIB) })
-    t.equal(put.status, 201, await put.text())
-    const pulled = await fetch(`${second.url}/v2/team/app/blobs/${digest}`)
-    t.ok(bytes.equals(Buffer.from(await pulled.arrayBuffer())))
   })
 
   t.test('a registry is copied from files to a bucket, and from there to files, without a difference', async t => {
@@ -106,20 +63,12 @@ export function s3Registry (t: Test, rgw: Rgw): void {
     t.same(await bucket.list('/'), ['docker'])
   })
 
-  t.test('collect, verify and purge run on a bucket', async t => {
-    const directory = t.testdir({})
+  t.test('a purge ends what waits in parts', async t => {
     const parameters = rgwParameters(rgw)
-    const product = await startProduct(t, directory, { storage: onS3(parameters), http: { relativeurls: true } })
-    const { bytes, digest } = blob('garbage')
-    t.equal((await fetch(`${product.url}/v2/team/app/blobs/uploads/?digest=${digest}`, { method: 'POST', body: bytes })).status, 201)
+    const product = await startProduct(t, t.testdir({}), { storage: { s3: { ...parameters, chunksize: 5 * MIB } }, http: { relativeurls: true } })
     const started = await fetch(`${product.url}/v2/team/app/blobs/uploads/`, { method: 'POST' })
     t.equal((await fetch(`${product.url}${started.headers.get('location')}`, { method: 'PATCH', body: Buffer.alloc(6 * MIB) })).status, 202)
     await product.stop()
-    const config = join(directory, 'config.yml')
-    for (const args of [['verify', config], ['garbage-collect', config], ['purge-uploads', config]]) {
-      const { status, stdout, stderr } = await runCli(t, args, directory)
-      t.equal(status, 0, `${args.join(' ')}\n${stdout}${stderr}`)
-    }
     const driver = await S3Driver.open(rgwOptions(rgw, parameters))
     t.teardown(async () => { await driver.close() })
     const unfinished = async (): Promise<number> => {

@@ -76,7 +76,15 @@ t.test('maps take any key, an existing one whatever its case', async t => {
 })
 
 t.test('keys that have an underscore in their names can be reached', async t => {
-  await t.rejects(load(t, { REGISTRY_STORAGE: 'azure', REGISTRY_STORAGE_AZURE_MAX_RETRIES: '3' }), { message: 'storage.azure: is not supported yet' })
+  const { config } = await load(t, {
+    REGISTRY_STORAGE: 'azure',
+    REGISTRY_STORAGE_AZURE_ACCOUNTNAME: 'a',
+    REGISTRY_STORAGE_AZURE_ACCOUNTKEY: 'aa==',
+    REGISTRY_STORAGE_AZURE_CONTAINER: 'c',
+    REGISTRY_STORAGE_AZURE_MAX_RETRIES: '3',
+    REGISTRY_STORAGE_AZURE_COPY_STATUS_POLL_DELAY: '1s'
+  })
+  t.match(config.storage.azure, { max_retries: 3, copy_status_poll_delay: '1s' })
 })
 
 t.test('names from the code of docker\'s registry are understood beside those of its format', async t => {

@@ -118,7 +118,6 @@ t.test('all that is wrong is said at once', async t => {
 
 t.test('what is not built yet and would be missed is refused; what nobody would notice is a warning', async t => {
   const refusals: Array<[object, string]> = [
-    [{ storage: { azure: { container: 'c' } } }, 'storage.azure'],
     [{ ...MEMORY, proxy: { remoteurl: 'https://registry.example' } }, 'proxy.remoteurl'],
     [{ ...MEMORY, middleware: { storage: [{ name: 'cloudfront' }] } }, 'middleware.storage (cloudfront)']
   ]

@@ -1,11 +1,12 @@
 import { Readable } from 'node:stream'
+import type { FlatStore, StoredBody } from './flat-store.js'
 
 /** How often in a row a broken connection is made again without a byte having come. */
 const MAX_ATTEMPTS = 4
 /** What may have come and not been read yet: so much that store and client seldom wait for each other. */
 const BUFFERED_BYTES = 1024 * 1024
 
-export interface S3StreamParts {
+export interface ResumedStreamParts {
   readonly body: Readable
   /** Bytes the body has. */
   readonly length: number
@@ -18,15 +19,15 @@ export interface S3StreamParts {
  * The body of an answer of the store. A connection that breaks is made again where it broke, so that a reader sees
  * either all the bytes or an error, and never the store's trouble. Destroying it ends the request to the store.
  */
-export class S3Stream extends Readable {
-  readonly #parts: S3StreamParts
+export class ResumedStream extends Readable {
+  readonly #parts: ResumedStreamParts
   readonly #abort = new AbortController()
   #body: Readable | undefined
   #received = 0
   #attempts = 0
   #isWanted = false
 
-  constructor (parts: S3StreamParts) {
+  constructor (parts: ResumedStreamParts) {
     super({ highWaterMark: BUFFERED_BYTES })
     this.#parts = parts
     this.#attach(parts.body)
@@ -74,4 +75,17 @@ export class S3Stream extends Readable {
       this.destroy(this.#parts.wrap(failure))
     }
   }
+}
+
+/** The body of an object of which the first `start` bytes were not asked for. */
+export function storedStream (store: Pick<FlatStore, 'get'>, key: string, { body, size, etag }: StoredBody, { start, wrap }: { readonly start: number, readonly wrap: (error: unknown) => Error }): Readable {
+  return new ResumedStream({
+    body,
+    length: size,
+    reopen: async (skipped, signal) => {
+      const range = `bytes=${start + skipped}-${start + size - 1}`
+      return (await store.get(key, { range, etag, signal })).body
+    },
+    wrap
+  })
 }
