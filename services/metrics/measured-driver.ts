@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import { isPathNotFound } from '../errors/driver-error.js'
-import type { ByteRange, FileInfo, FileWriter, StorageDriver, WriteOptions } from '../storage/driver.js'
+import type { ByteRange, FileInfo, FileWriter, MoveOptions, StorageDriver, WriteOptions } from '../storage/driver.js'
 import { ForwardingDriver } from '../storage/forwarding-driver.js'
 import type { RegistryMetrics } from './registry-metrics.js'
 
@@ -40,8 +40,8 @@ export class MeasuredDriver extends ForwardingDriver {
     return this.#timed('List', super.list(path))
   }
 
-  override move (from: string, to: string): Promise<void> {
-    return this.#timed('Move', super.move(from, to))
+  override move (from: string, to: string, options?: MoveOptions): Promise<void> {
+    return this.#timed('Move', super.move(from, to, options))
   }
 
   override delete (path: string): Promise<void> {

@@ -83,10 +83,10 @@ export class GlobalBlobStore implements BlobStatter {
     return false
   }
 
-  /** Takes over a file of verified, durable content. */
-  async adopt (path: string, digest: Digest, size: number): Promise<void> {
+  /** Takes over a file of verified, durable content; `changed` if it is no longer the version that was verified. */
+  async adopt (path: string, digest: Digest, size: number, version?: string): Promise<void> {
     try {
-      await this.#driver.move(path, blobPath(digest))
+      await this.#driver.move(path, blobPath(digest), { version })
     } catch (error) {
       // Another session with the same content may have been faster, then the file can be gone with its session.
       if (!isPathNotFound(error) || (await this.verify(digest))?.size !== size) throw error

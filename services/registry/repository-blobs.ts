@@ -1,8 +1,9 @@
 import type { Readable } from 'node:stream'
+import { isChanged } from '../errors/driver-error.js'
 import { OciError } from '../errors/oci-error.js'
 import type { Digest, RepositoryName } from '../reference/reference.js'
 import type { ByteRange } from '../storage/driver.js'
-import type { UploadSession } from '../uploads/session.js'
+import type { UploadSession, VerifiedUpload } from '../uploads/session.js'
 import type { UploadSessions } from '../uploads/sessions.js'
 import type { BlobHolders } from './blob-holders.js'
 import { BLOB_MEDIA_TYPE } from './blob-store.js'
@@ -88,7 +89,8 @@ export class RepositoryBlobs implements BlobStore {
 
   async commitUpload (session: UploadSession, digest: Digest, review?: Review<Descriptor>): Promise<Descriptor> {
     const { name, content, links, holders } = this.#parts
-    const { canonical, size, path } = await session.verify(digest)
+    const upload = await session.verify(digest)
+    const { canonical, size } = upload
     const descriptor = { mediaType: BLOB_MEDIA_TYPE, digest: canonical, size }
     if (review !== undefined) await reviewed(session, descriptor, review)
     // The link comes first: without content it shows nothing, and the move is then the one step that publishes.
@@ -97,7 +99,7 @@ export class RepositoryBlobs implements BlobStore {
       const isHere = await content.holds(canonical, size)
       await links.link(digest, canonical)
       // What was there may have been put aside by a collection since; the bytes are here anyway.
-      if (!isHere || !await content.holds(canonical, size)) await content.adopt(path, canonical, size)
+      if (!isHere || !await content.holds(canonical, size)) await this.#adopt(session, upload, digest)
       return descriptor
     }
     await links.remember(digest, canonical, async () => await content.remember(canonical, publish))
@@ -105,6 +107,18 @@ export class RepositoryBlobs implements BlobStore {
     // The blob is there. Leftovers of its session are for the purge, not a reason to tell the client otherwise.
     await session.discard().catch(() => {})
     return descriptor
+  }
+
+  /** What is published is what was verified: a file that somebody has written to since is read again, whole. */
+  async #adopt (session: UploadSession, { path, canonical, size, version }: VerifiedUpload, digest: Digest): Promise<void> {
+    const { content } = this.#parts
+    try {
+      await content.adopt(path, canonical, size, version)
+    } catch (error) {
+      if (!isChanged(error)) throw error
+      const again = await session.verify(digest, { afresh: true })
+      await content.adopt(path, canonical, again.size, again.version)
+    }
   }
 }
 

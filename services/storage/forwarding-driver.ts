@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import type { ByteRange, FileInfo, FileWriter, StorageDriver, WriteOptions } from './driver.js'
+import type { ByteRange, FileInfo, FileWriter, MoveOptions, StorageDriver, WriteOptions } from './driver.js'
 
 /** Passes everything on to another driver: what a decorator extends, to change only what it is about. */
 export class ForwardingDriver implements StorageDriver {
@@ -37,8 +37,8 @@ export class ForwardingDriver implements StorageDriver {
     return this.inner.list(path)
   }
 
-  move (from: string, to: string): Promise<void> {
-    return this.inner.move(from, to)
+  move (from: string, to: string, options?: MoveOptions): Promise<void> {
+    return this.inner.move(from, to, options)
   }
 
   delete (path: string): Promise<void> {

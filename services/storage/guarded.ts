@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import { DriverError } from '../errors/driver-error.js'
-import type { ByteRange, FileInfo, FileWriter, StorageDriver, WriteOptions } from './driver.js'
+import type { ByteRange, FileInfo, FileWriter, MoveOptions, StorageDriver, WriteOptions } from './driver.js'
 
 // Every segment holds at least one character that is not a dot, so neither `..` nor `.` nor an empty segment passes.
 const PATH = /^(?:\/(?!\.+(?:\/|$))[A-Za-z0-9._-]+)+$/
@@ -41,10 +41,12 @@ class GuardedDriver implements StorageDriver {
     const writer = await this.#run(path, () => this.#driver.openWriter(path, options))
     return {
       get size () { return writer.size },
+      get version () { return writer.version },
       write: chunks => this.#wrap(path, () => writer.write(chunks)),
       truncate: size => this.#wrap(path, () => writer.truncate(size)),
       close: () => this.#wrap(path, () => writer.close()),
-      cancel: () => this.#wrap(path, () => writer.cancel())
+      cancel: () => this.#wrap(path, () => writer.cancel()),
+      abandon: () => this.#wrap(path, () => writer.abandon?.() ?? writer.close())
     }
   }
 
@@ -56,8 +58,8 @@ class GuardedDriver implements StorageDriver {
     return this.#run(path, () => this.#driver.list(path), { root: true })
   }
 
-  move (from: string, to: string): Promise<void> {
-    return PATH.test(to) ? this.#run(from, () => this.#driver.move(from, to)) : this.#refuse('invalid-path', to)
+  move (from: string, to: string, options?: MoveOptions): Promise<void> {
+    return PATH.test(to) ? this.#run(from, () => this.#driver.move(from, to, options)) : this.#refuse('invalid-path', to)
   }
 
   delete (path: string): Promise<void> {

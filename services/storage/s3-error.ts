@@ -22,7 +22,8 @@ const EXPLAINED: Readonly<Record<string, string>> = {
 /** Wraps what the SDK threw. The store's own code and message are told, and nothing of the request. */
 export function s3Error (path: string, error: unknown): DriverError {
   if (DriverError.is(error)) return error
-  const kind = MISSING.has(codeOf(error)) ? 'path-not-found' : 'failed'
+  const code = codeOf(error)
+  const kind = MISSING.has(code) ? 'path-not-found' : code === 'PreconditionFailed' ? 'changed' : 'failed'
   return new DriverError(kind, { driver: 's3', path, cause: kind === 'failed' ? withoutRequest(error) : undefined, detail: explainS3(error) })
 }
 

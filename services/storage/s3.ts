@@ -3,13 +3,13 @@ import { buffer } from 'node:stream/consumers'
 import { ConfigError } from '../errors/config-error.js'
 import { DriverError } from '../errors/driver-error.js'
 import { concurrently } from '../registry/concurrently.js'
-import type { ByteRange, FileInfo, FileWriter, StorageDriver } from './driver.js'
+import type { ByteRange, FileInfo, FileWriter, MoveOptions, StorageDriver } from './driver.js'
 import { S3Bucket } from './s3-bucket.js'
 import type { S3Body, S3Object } from './s3-bucket.js'
 import { MAX_PART_BYTES, MIN_PART_BYTES, copyObject } from './s3-copy.js'
 import type { CopySettings } from './s3-copy.js'
 import { codeOf, explainS3, isMissing, s3Error } from './s3-error.js'
-import { complete, growingOf } from './s3-growing.js'
+import { complete, growingOf, versionOf } from './s3-growing.js'
 import { loadS3Sdk } from './s3-sdk.js'
 import { s3Location } from './s3-settings.js'
 import type { S3Options } from './s3-settings.js'
@@ -89,7 +89,7 @@ export class S3Driver implements StorageDriver {
   async stat (path: string): Promise<FileInfo> {
     return await this.#run(path, async () => {
       const found = path === '/' ? undefined : await this.#bucket.head(this.#key(path))
-      if (found !== undefined) return { path, size: found.size + (growingOf(found)?.bytes ?? 0), isDirectory: false, modified: found.modified }
+      if (found !== undefined) return { path, size: found.size + (growingOf(found)?.bytes ?? 0), isDirectory: false, modified: found.modified, version: versionOf(found) }
       // Also of the root, which always exists: whoever asks wants to know whether the store answers.
       if (!await this.#bucket.holds(this.#below(path)) && path !== '/') throw this.#error('path-not-found', path)
       return { path, size: 0, isDirectory: true, modified: new Date(0) }
@@ -110,11 +110,11 @@ export class S3Driver implements StorageDriver {
     })
   }
 
-  async move (from: string, to: string): Promise<void> {
+  async move (from: string, to: string, { version }: MoveOptions = {}): Promise<void> {
     await this.#run(from, async () => {
       const found = await this.#bucket.head(this.#key(from))
       if (found === undefined) await this.#moveDirectory(from, to)
-      else await this.#moveFile(from, to, found)
+      else await this.#moveFile(from, to, found, version)
     })
   }
 
@@ -184,9 +184,11 @@ export class S3Driver implements StorageDriver {
     })
   }
 
-  async #moveFile (from: string, to: string, found: S3Object): Promise<void> {
+  async #moveFile (from: string, to: string, found: S3Object, version?: string): Promise<void> {
     const growing = growingOf(found)
-    const { size, etag } = growing === undefined ? found : await complete(this.#bucket, from, growing, this.#copy)
+    if (version !== undefined && version !== versionOf(found)) throw this.#error('changed', from)
+    const { size, etag, isOurs } = growing === undefined ? { ...found, isOurs: true } : await complete(this.#bucket, from, growing, this.#copy)
+    if (version !== undefined && !isOurs) throw this.#error('changed', from)
     if (from === to) return
     await copyObject(this.#bucket, { key: this.#key(from), etag, size }, this.#key(to), this.#copy)
     await this.#bucket.delete([this.#key(from)])
@@ -209,7 +211,7 @@ export class S3Driver implements StorageDriver {
     return await this.#bucket.holds(this.#below(path)) ? this.#error('failed', path, 'is a directory') : this.#error('path-not-found', path)
   }
 
-  #error (kind: 'path-not-found' | 'too-large' | 'failed', path: string, detail?: string): DriverError {
+  #error (kind: 'path-not-found' | 'too-large' | 'changed' | 'failed', path: string, detail?: string): DriverError {
     return new DriverError(kind, { driver: this.name, path, ...detail === undefined ? {} : { detail } })
   }
 

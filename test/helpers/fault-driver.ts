@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import { DriverError } from '../../services/errors/driver-error.js'
-import type { ByteRange, FileInfo, FileWriter, StorageDriver, WriteOptions } from '../../services/storage/driver.js'
+import type { ByteRange, FileInfo, FileWriter, MoveOptions, StorageDriver, WriteOptions } from '../../services/storage/driver.js'
 
 export type Operation = 'read' | 'write' | 'createReadStream' | 'openWriter' | 'stat' | 'list' | 'move' | 'delete' | 'prune' | 'writer.write' | 'writer.close'
 
@@ -41,10 +41,12 @@ export class FaultDriver implements StorageDriver {
     const writer = await this.#driver.openWriter(path, options)
     return {
       get size () { return writer.size },
+      get version () { return writer.version },
       write: async chunks => { await this.#announce('writer.write', path); await writer.write(chunks) },
       truncate: async size => { await writer.truncate(size) },
       close: async () => { await this.#announce('writer.close', path); await writer.close() },
-      cancel: async () => { await writer.cancel() }
+      cancel: async () => { await writer.cancel() },
+      abandon: async () => { await (writer.abandon?.() ?? writer.close()) }
     }
   }
 
@@ -58,9 +60,9 @@ export class FaultDriver implements StorageDriver {
     return await this.#driver.list(path)
   }
 
-  async move (from: string, to: string): Promise<void> {
+  async move (from: string, to: string, options?: MoveOptions): Promise<void> {
     await this.#announce('move', from)
-    await this.#driver.move(from, to)
+    await this.#driver.move(from, to, options)
   }
 
   async delete (path: string): Promise<void> {
