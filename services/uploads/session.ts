@@ -104,7 +104,7 @@ export class UploadSession implements AsyncDisposable {
     try {
       await receive(source, {
         signal: lease.signal,
-        heard: lease.touch,
+        heard: () => { lease.touch() },
         sink: chunks => this.#take(chunks, start, length)
       })
       if (length !== undefined && writer.size - start !== length) throw new OciError('SIZE_INVALID')

@@ -9,6 +9,7 @@ import { S3Driver } from '../../services/storage/s3.js'
 import { rgwDriver, rgwOptions } from '../helpers/ceph-rgw.js'
 import type { Rgw } from '../helpers/ceph-rgw.js'
 import { startFaultyStore } from '../helpers/faulty-store.js'
+import { rejects } from './driver.js'
 
 const MIB = 1024 * 1024
 const SMALL_PARTS = { chunksize: 5 * MIB, multipartcopychunksize: 5 * MIB, multipartcopythresholdsize: 5 * MIB }
@@ -77,6 +78,19 @@ export function s3Faults (t: Test, rgw: Rgw): void {
     await upload(driver)
     t.ok(lost > 1)
     t.ok(BYTES.equals(await driver.read('/data')))
+  })
+
+  t.test('the answer to the completion is lost: nobody knows who completed it, so it is no version that anybody has verified', async t => {
+    const { store, driver } = await behindFaults(t)
+    const writer = await driver.openWriter('/up')
+    await writer.write([BYTES])
+    await writer.close()
+    let lost = 0
+    store.fault = request => /^POST .*uploadId/.test(request) && lost++ === 0 ? 'lose the answer' : undefined
+    const { version } = writer
+    await rejects(t, driver.move('/up', '/moved', { version }), 'changed', '/up', 's3')
+    await driver.move('/up', '/moved', { version: (await driver.stat('/up')).version })
+    t.ok(BYTES.equals(await driver.read('/moved')))
   })
 
   t.test('a store that takes no parts fails the upload; what was acknowledged before stays, and is the end to go on from', async t => {
