@@ -34,6 +34,7 @@ t.test('three replicas on one bucket and one Redis, behind nginx without sticky 
   await t.test('an upload whose every request lands on another replica', async t => { await wandering(t, all) })
   await t.test('one request at a time has an upload, on whatever replica', async t => { await contended(t, all) })
   await t.test('a delete and a moved tag are seen by all at once', async t => { await seen(t, all) })
+  await t.test('a replica that stood still while another one went on acknowledges and overwrites nothing', async t => { await stalled(t, all) })
   await t.test('kill -9 in the middle of a request loses nothing that was acknowledged', async t => { await killed(t, all) })
   await t.test('kill -9 in the middle of a push: the client\'s retry succeeds', async t => { await retried(t, all) })
 })
@@ -163,6 +164,24 @@ async function once (t: Test, { replicas, config }: Replicas): Promise<void> {
   const collected = await Promise.all(handles.map(async ({ garbageCollection }) => await garbageCollection.runOnce()))
   t.equal(collected.filter(result => result !== undefined).length, 1)
   for (const replica of replicas) t.equal((await fetch(`${replica.url}/v2/team/once/blobs/${lost.digest}`, { method: 'HEAD', redirect: 'manual' })).status, 404, 'and the others do not remember it')
+}
+
+async function stalled (t: Test, all: Replicas): Promise<void> {
+  const { replicas: [one, two, three] } = all
+  const { bytes, digest } = blob(randomBytes(19 * MIB))
+  const started = await fetch(`${two.url}/v2/team/stalled/blobs/uploads/`, { method: 'POST' })
+  const patched = await fetch(`${three.url}${started.headers.get('location')}`, { method: 'PATCH', body: bytes.subarray(0, 6 * MIB) })
+  const location = patched.headers.get('location') ?? ''
+  const late = await hanging(t, all, one, location, Buffer.alloc(7 * MIB, 'late'))
+  process.kill(one.pid, 'SIGSTOP')
+  const next = await fetch(`${two.url}${location}`, { method: 'PATCH', body: bytes.subarray(6 * MIB, 14 * MIB) })
+  t.equal(next.status, 202)
+  process.kill(one.pid, 'SIGCONT')
+  late.send('e')
+  t.equal((await late.answer()).status, 416)
+  const closed = await fetch(`${three.url}${next.headers.get('location')}?digest=${digest}`, { method: 'PUT', body: bytes.subarray(14 * MIB) })
+  t.equal(closed.status, 201, await closed.text())
+  t.ok(bytes.equals(Buffer.from(await (await fetch(`${one.url}/v2/team/stalled/blobs/${digest}`)).arrayBuffer())))
 }
 
 async function killed (t: Test, all: Replicas): Promise<void> {
