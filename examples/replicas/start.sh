@@ -17,8 +17,12 @@ exec 3<&0 # a background job gets no standard input of its own
 
 stop () {
   trap - EXIT TERM INT
-  if [ "${#pids[@]}" -gt 0 ]; then kill -TERM "${pids[@]}" 2> /dev/null || true; fi
-  wait 2> /dev/null || true
+  if [ "${#pids[@]}" -eq 0 ]; then return; fi
+  kill -TERM "${pids[@]}" 2> /dev/null || true
+  # What does not stop by itself, for instance because it waits for a store that does not answer.
+  (sleep 10; kill -KILL "${pids[@]}") > /dev/null 2>&1 3<&- & local killer=$!
+  wait "${pids[@]}" 2> /dev/null || true
+  kill "$killer" 2> /dev/null || true
 }
 trap stop EXIT
 trap 'exit 0' TERM INT

@@ -112,7 +112,11 @@ export class UploadSession implements AsyncDisposable {
       if (lease.signal.aborted) {
         throw new OciError('RANGE_INVALID', { detail: 'another request took over this upload', cause: error })
       }
-      if (!this.#discarded && !this.#lost && !(error instanceof ClientAborted)) await this.#rollBack(start)
+      if (!this.#discarded && !this.#lost && !(error instanceof ClientAborted)) {
+        // What fails because of another server's writes is not to be cut back either.
+        await this.#assure(proof => proof.renew())
+        await this.#rollBack(start)
+      }
       throw error
     }
   }
@@ -211,7 +215,12 @@ export class UploadSession implements AsyncDisposable {
       await (writer.abandon?.() ?? writer.close())
       throw error
     }
-    await writer.close()
+    try {
+      await writer.close()
+    } catch (error) {
+      await this.#assure(proof => proof.renew())
+      throw error
+    }
     this.#version = writer.version
     const running = this.#intactDigests()
     if (running !== undefined) running.version = this.#version

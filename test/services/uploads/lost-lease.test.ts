@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream'
 import t from 'tap'
+import { DriverError } from '../../../services/errors/driver-error.js'
 import { OciError } from '../../../services/errors/oci-error.js'
 import { parseRepositoryName } from '../../../services/reference/reference.js'
 import { uploadDataPath } from '../../../services/registry/layout.js'
@@ -83,6 +84,21 @@ t.test('a request that stood still asks before it writes on', async t => {
   await session[Symbol.asyncDispose]()
   t.equal(driver.calls.filter(({ operation }) => operation === 'writer.write').length, 0)
   t.equal(await stored(), 'first ')
+})
+
+t.test('what fails in storage because another server has the session by now is no error of storage', async t => {
+  for (const failing of ['writer.write', 'writer.close'] as const) {
+    const { locks, driver, sessions, id, stored } = await stage()
+    const session = await sessions.resume(NAME, id, forever())
+    driver.before = async ({ operation, path }) => {
+      if (operation !== failing) return
+      locks.isLost = true
+      throw new DriverError('failed', { driver: 's3', path, detail: 'the parts of the upload are not those that were acknowledged' })
+    }
+    await t.rejects(session.append(body('second')).then(async () => { await session.flush() }), { code: 'RANGE_INVALID' }, failing)
+    await session[Symbol.asyncDispose]()
+    t.equal(await stored(), 'first ')
+  }
 })
 
 t.test('a lease that is lost while the bytes are put in place acknowledges nothing', async t => {
