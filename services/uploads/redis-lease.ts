@@ -58,7 +58,7 @@ export class RedisUploadLease implements UploadLease, LeaseProof {
   readonly #over = new AbortController()
   /** When Redis was last known to have it as ours. */
   #provenAt = -Infinity
-  /** When it was last asked, with or without an answer. */
+  /** When it was last asked, of what has been answered or given up by now. */
   #askedAt = -Infinity
   #isInDoubt = false
   #hasEnded = false
@@ -71,7 +71,7 @@ export class RedisUploadLease implements UploadLease, LeaseProof {
   }
 
   get isFresh (): boolean {
-    return this.#parts.clock.now() - this.#askedAt < LEASE_MS / 2
+    return !this.#lost.signal.aborted && this.#parts.clock.now() - this.#askedAt < LEASE_MS / 2
   }
 
   touch (): void {
@@ -120,7 +120,8 @@ export class RedisUploadLease implements UploadLease, LeaseProof {
   async #renewUntilReleased (): Promise<void> {
     const { clock } = this.#parts
     const { signal } = this.#over
-    while (!this.signal.aborted) {
+    // Also while it is told to let go: what was received still has to be put in place.
+    while (!this.#lost.signal.aborted) {
       await clock.sleep(RENEW_MS, { signal, ref: false }).catch(() => {})
       if (signal.aborted) return
       await this.renew().catch(() => {}) // its signal says so
@@ -129,19 +130,19 @@ export class RedisUploadLease implements UploadLease, LeaseProof {
 
   async #prove (script: string): Promise<boolean> {
     const now = this.#parts.clock.now()
-    this.#askedAt = now
     let answer: [state: string, want: string]
     try {
       answer = await this.#eval(script, LEASE_MS) as [string, string]
     } catch (error) {
       this.#parts.failed(error)
+      this.#askedAt = now
       if (now - this.#provenAt >= LEASE_MS) this.#isInDoubt = true
       return !this.#isInDoubt
     }
     const [state, want] = answer
     if (state === 'lost') throw this.#lose()
     if (state === 'again') this.#isInDoubt = true
-    this.#provenAt = now
+    this.#provenAt = this.#askedAt = now
     if (want === 'wait' || want === 'seize') this.#parts.wanted(this.#id, want)
     return !this.#isInDoubt
   }
