@@ -1,6 +1,8 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { LocalUploadLocks } from '../services/uploads/locks.js'
+import type { UploadLocks } from '../services/uploads/locks.js'
+import { RedisUploadLocks } from '../services/uploads/redis-locks.js'
 import { UploadSessions } from '../services/uploads/sessions.js'
 import { SharedUploadLocks } from '../services/uploads/shared-locks.js'
 
@@ -10,10 +12,17 @@ declare module 'fastify' {
   }
 }
 
+/** A Redis is what servers on the same storage have in common. */
 async function uploadsPlugin (fastify: FastifyInstance): Promise<void> {
-  const { ownership } = fastify.ociWorkers
-  const locks = ownership === undefined ? new LocalUploadLocks() : new SharedUploadLocks(ownership)
-  fastify.decorate('ociUploads', new UploadSessions({ driver: fastify.ociDriver, locks }))
+  const { ociWorkers: { ownership }, ociRedis: redis, ociDebug, ociDriver: driver, log } = fastify
+  const own = ownership === undefined ? new LocalUploadLocks() : new SharedUploadLocks(ownership)
+  fastify.decorate('ociUploads', new UploadSessions({ driver, locks: redis === undefined ? own : common(redis) }))
+
+  function common (redis: NonNullable<FastifyInstance['ociRedis']>): UploadLocks {
+    const locks = new RedisUploadLocks({ redis, inner: own, log })
+    ociDebug.publish('uploadlocks', () => locks.stats())
+    return locks
+  }
 }
 
-export default fp(uploadsPlugin, { name: 'oci-uploads', fastify: '5.x', dependencies: ['oci-storage', 'oci-workers'] })
+export default fp(uploadsPlugin, { name: 'oci-uploads', fastify: '5.x', dependencies: ['oci-debug', 'oci-redis', 'oci-storage', 'oci-workers'] })

@@ -1,5 +1,8 @@
-/** What went wrong in storage: `failed` is everything the driver could not foresee (I/O, network, a full disk). */
-export type DriverErrorKind = 'path-not-found' | 'too-large' | 'invalid-path' | 'invalid-offset' | 'unsupported' | 'failed'
+/**
+ * What went wrong in storage: `changed` is a file that is no longer the version that was meant, `failed` is everything
+ * the driver could not foresee (I/O, network, a full disk).
+ */
+export type DriverErrorKind = 'path-not-found' | 'too-large' | 'invalid-path' | 'invalid-offset' | 'unsupported' | 'changed' | 'failed'
 
 export interface DriverErrorContext { driver: string, path: string, cause?: unknown, detail?: string }
 
@@ -32,6 +35,11 @@ export class DriverError extends Error {
 /** True when storage said that nothing lies at the path. */
 export function isPathNotFound (error: unknown): boolean {
   return DriverError.is(error) && error.kind === 'path-not-found'
+}
+
+/** True when storage said that the file is not the version that was meant. */
+export function isChanged (error: unknown): boolean {
+  return DriverError.is(error) && error.kind === 'changed'
 }
 
 /** Reads a small file of the registry's own. Undefined when it is missing, or too large to be what it should be. */

@@ -9,8 +9,8 @@ import type { Clock } from './clock.js'
 import type { Log } from './log.js'
 
 /**
- * A session that got bytes this short a time ago may have a writer in another process, whatever age is asked for:
- * locks on sessions are known only to the process that holds them.
+ * A session that got bytes this short a time ago may have a writer in another process, whatever age is asked for: a
+ * server without Redis, or a command, does not know of the locks of others.
  */
 const RECENT_MS = 60_000
 const MAX_STARTED_AT_BYTES = 256

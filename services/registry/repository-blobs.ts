@@ -1,9 +1,10 @@
 import type { Readable } from 'node:stream'
+import { isChanged } from '../errors/driver-error.js'
 import { OciError } from '../errors/oci-error.js'
 import type { Digest, RepositoryName } from '../reference/reference.js'
 import type { ByteRange } from '../storage/driver.js'
 import { Settling } from '../storage/settling.js'
-import type { UploadSession } from '../uploads/session.js'
+import type { UploadSession, VerifiedUpload } from '../uploads/session.js'
 import type { UploadSessions } from '../uploads/sessions.js'
 import type { BlobHolders } from './blob-holders.js'
 import { BLOB_MEDIA_TYPE } from './blob-store.js'
@@ -92,7 +93,8 @@ export class RepositoryBlobs implements BlobStore {
 
   async commitUpload (session: UploadSession, digest: Digest, review?: Review<Descriptor>): Promise<Descriptor> {
     const { name, content, links, holders } = this.#parts
-    const { canonical, size, path, spare } = await session.verify(digest)
+    const upload = await session.verify(digest)
+    const { canonical, size, spare } = upload
     const descriptor = { mediaType: BLOB_MEDIA_TYPE, digest: canonical, size }
     if (review !== undefined) await reviewed(session, descriptor, review)
     // The link comes first: without content it shows nothing, and the move is then the one step that publishes.
@@ -102,7 +104,7 @@ export class RepositoryBlobs implements BlobStore {
       const settling = new Settling()
       await links.link(digest, canonical, { settling, recycle: spare })
       // What was there may have been put aside by a collection since; the bytes are here anyway.
-      if (!isHere || !await content.holds(canonical, size)) await content.adopt(path, canonical, size, settling)
+      if (!isHere || !await content.holds(canonical, size)) await this.#adopt(session, upload, digest, settling)
       await settling.end()
       return descriptor
     }
@@ -118,6 +120,18 @@ export class RepositoryBlobs implements BlobStore {
     if (found !== undefined) return found
     await this.#parts.links.forget(digest)
     throw unknown(digest)
+  }
+
+  /** What is published is what was verified: a file that somebody has written to since is read again, whole. */
+  async #adopt (session: UploadSession, { path, canonical, size, version }: VerifiedUpload, digest: Digest, settling: Settling): Promise<void> {
+    const { content } = this.#parts
+    try {
+      await content.adopt(path, canonical, size, { settling, version })
+    } catch (error) {
+      if (!isChanged(error)) throw error
+      const again = await session.verify(digest, { afresh: true })
+      await content.adopt(path, canonical, again.size, { settling, version: again.version })
+    }
   }
 }
 

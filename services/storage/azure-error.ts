@@ -6,6 +6,7 @@ import type { StoreErrors } from './store-error.js'
 const ERRORS: StoreErrors = {
   driver: 'azure',
   missing: new Set(['BlobNotFound', 'ResourceNotFound']),
+  changed: new Set(['ConditionNotMet', 'SourceConditionNotMet']),
   explained: {
     ContainerNotFound: 'there is no such container',
     AuthenticationFailed: 'the store refused the signature: is the account key right, and the clock of this machine?',

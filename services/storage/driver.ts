@@ -7,6 +7,8 @@ export interface FileInfo {
   readonly size: number
   readonly isDirectory: boolean
   readonly modified: Date
+  /** Names the content of a file: another one after every change. Left out by drivers that cannot tell. */
+  readonly version?: string
 }
 
 /** Byte positions, both inclusive. */
@@ -20,6 +22,8 @@ export interface SettleOptions {
 export interface MoveOptions extends SettleOptions {
   /** What the directory of `from` is left with is not needed: where that is nothing, it may move with the file. */
   readonly last?: boolean
+  /** What is moved is this version of the file, or nothing. Means nothing to drivers that give none. */
+  readonly version?: string | undefined
 }
 
 export interface WriteOptions extends SettleOptions {
@@ -59,7 +63,7 @@ export interface StorageDriver {
   stat (path: string): Promise<FileInfo>
   /** Names of the direct children in byte order. Throws `path-not-found`. A driver may give the same array again. */
   list (path: string): Promise<readonly string[]>
-  /** Replaces `to`. Throws `path-not-found`. */
+  /** Replaces `to`. Throws `path-not-found`, or `changed` where a version is given and the file has another one. */
   move (from: string, to: string, options?: MoveOptions): Promise<void>
   /** Removes the path and all below it. Throws `path-not-found`. */
   delete (path: string): Promise<void>
@@ -79,6 +83,8 @@ export interface StorageDriver {
 export interface FileWriter {
   /** Bytes the file holds now. After a failed `write` it counts what did reach the file. */
   readonly size: number
+  /** Of the file as this writer found it, or left it by `close`. Left out by drivers that cannot tell. */
+  readonly version?: string | undefined
   /** Appends all the chunks in order. The chunks must not be changed until the promise settles. */
   write (chunks: readonly Uint8Array[]): Promise<void>
   /** Cuts the file back to `size` bytes. */
@@ -90,4 +96,9 @@ export interface FileWriter {
   close (options?: { readonly moving?: boolean }): Promise<void>
   /** Discards the file. */
   cancel (): Promise<void>
+  /**
+   * Lets go of a file that another writer may have by now, and leaves it alone. Drivers whose `close` changes nothing
+   * that another writer could miss have no use for it.
+   */
+  abandon? (): Promise<void>
 }

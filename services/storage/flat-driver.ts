@@ -2,7 +2,8 @@ import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { DriverError } from '../errors/driver-error.js'
 import { concurrently } from '../registry/concurrently.js'
-import type { ByteRange, FileInfo, FileWriter, StorageDriver } from './driver.js'
+import type { ByteRange, FileInfo, FileWriter, MoveOptions, StorageDriver } from './driver.js'
+import { versionOf } from './flat-store.js'
 import type { FlatStore, StoredBody, StoredObject } from './flat-store.js'
 import { storedStream } from './resumed-stream.js'
 
@@ -61,7 +62,7 @@ export abstract class FlatDriver implements StorageDriver {
   async stat (path: string): Promise<FileInfo> {
     return await this.#run(path, async () => {
       const found = path === '/' ? undefined : await this.#store.head(this.#key(path))
-      if (found !== undefined) return { path, size: this.sizeOf(found), isDirectory: false, modified: found.modified }
+      if (found !== undefined) return { path, size: this.sizeOf(found), isDirectory: false, modified: found.modified, version: this.versionOf(found) }
       // Also of the root, which always exists: whoever asks wants to know whether the store answers.
       if (!await this.#store.holds(this.#below(path)) && path !== '/') throw this.#error('path-not-found', path)
       return { path, size: 0, isDirectory: true, modified: new Date(0) }
@@ -82,11 +83,12 @@ export abstract class FlatDriver implements StorageDriver {
     })
   }
 
-  async move (from: string, to: string): Promise<void> {
+  async move (from: string, to: string, { version }: MoveOptions = {}): Promise<void> {
     await this.#run(from, async () => {
       const found = await this.#store.head(this.#key(from))
-      if (found === undefined) await this.#moveDirectory(from, to)
-      else await this.moveFile(from, to, found)
+      if (found === undefined) return await this.#moveDirectory(from, to)
+      if (version !== undefined && version !== this.versionOf(found)) throw this.#error('changed', from)
+      await this.moveFile(from, to, found, { isExact: version !== undefined })
     })
   }
 
@@ -127,6 +129,11 @@ export abstract class FlatDriver implements StorageDriver {
     return size
   }
 
+  /** Names all bytes of the file. */
+  protected versionOf (found: StoredObject): string {
+    return versionOf(found)
+  }
+
   /** Ends what writers left unfinished at the key and below the prefix, and says how much that was. Called before anything is deleted there. */
   protected async endUnfinished (_key: string, _prefix: string): Promise<number> {
     return 0
@@ -142,7 +149,8 @@ export abstract class FlatDriver implements StorageDriver {
     }
   }
 
-  protected async moveFile (from: string, to: string, { size, etag }: StoredObject): Promise<void> {
+  /** With `isExact` what is moved is what was found, or nothing. */
+  protected async moveFile (from: string, to: string, { size, etag }: StoredObject, _options?: { readonly isExact: boolean }): Promise<void> {
     if (from === to) return
     await this.copy({ key: this.#key(from), etag, size }, this.#key(to))
     await this.#store.delete([this.#key(from)])
@@ -174,7 +182,7 @@ export abstract class FlatDriver implements StorageDriver {
     if (to.startsWith(`${from}/`)) throw this.#error('failed', from, 'cannot be moved below itself')
     await concurrently(paths, async path => {
       const found = await this.#store.head(`${below}${path}`)
-      if (found !== undefined) await this.moveFile(`${from}/${path}`, `${to}/${path}`, found)
+      if (found !== undefined) await this.moveFile(`${from}/${path}`, `${to}/${path}`, found, { isExact: false })
     })
   }
 
@@ -183,7 +191,7 @@ export abstract class FlatDriver implements StorageDriver {
     return await this.#store.holds(this.#below(path)) ? this.#error('failed', path, 'is a directory') : this.#error('path-not-found', path)
   }
 
-  #error (kind: 'path-not-found' | 'too-large' | 'failed', path: string, detail?: string): DriverError {
+  #error (kind: 'path-not-found' | 'too-large' | 'changed' | 'failed', path: string, detail?: string): DriverError {
     return new DriverError(kind, { driver: this.name, path, ...detail === undefined ? {} : { detail } })
   }
 

@@ -6,6 +6,11 @@ export interface StoredObject { readonly size: number, readonly etag: string, re
 export interface StoredBody extends StoredObject { readonly body: Readable }
 export interface StoredPage { readonly keys: string[], readonly directories: string[] }
 
+/** Names the bytes of an object, as `FileInfo.version`. Stores differ in where they put quotes. */
+export function versionOf ({ etag }: Pick<StoredObject, 'etag'>): string {
+  return etag.replaceAll('"', '')
+}
+
 /** What a driver asks a store of objects for, in terms of keys. Errors are those of the store's client. */
 export interface FlatStore {
   /** `/docker/registry` below a root directory `data` is `data/docker/registry`, as docker's registry has it; `/` is `data/`. */

@@ -19,6 +19,7 @@ export class GcsRefusal extends Error {
 const ERRORS: StoreErrors = {
   driver: 'gcs',
   missing: new Set(['notFound']),
+  changed: new Set(['conditionNotMet']),
   explained: {
     bucketNotFound: 'there is no such bucket',
     authError: 'the service does not take these credentials',

@@ -58,10 +58,12 @@ class GuardedDriver implements StorageDriver {
     const writer = await this.#run(path, () => this.#driver.openWriter(path, options))
     return {
       get size () { return writer.size },
+      get version () { return writer.version },
       write: chunks => this.#wrap(path, () => writer.write(chunks)),
       truncate: size => this.#wrap(path, () => writer.truncate(size)),
       close: options => this.#wrap(path, () => writer.close(options)),
-      cancel: () => this.#wrap(path, () => writer.cancel())
+      cancel: () => this.#wrap(path, () => writer.cancel()),
+      abandon: () => this.#wrap(path, () => writer.abandon?.() ?? writer.close())
     }
   }
 

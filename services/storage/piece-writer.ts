@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { DriverError } from '../errors/driver-error.js'
 import type { FileWriter } from './driver.js'
+import { versionOf } from './flat-store.js'
 import type { FlatStore, StoredObject } from './flat-store.js'
 import { PartBuffer } from './part-buffer.js'
 import type { PartMemory } from './part-memory.js'
@@ -78,6 +79,10 @@ export class PieceWriter<P extends Piece> implements FileWriter {
     return this.#isLoaded ? this.#sentBytes + this.#buffer.length : this.#base.size
   }
 
+  get version (): string {
+    return versionOf(this.#base)
+  }
+
   async write (chunks: readonly Uint8Array[]): Promise<void> {
     if (chunks.every(({ byteLength }) => byteLength === 0)) return
     await this.#run(async () => {
@@ -120,6 +125,15 @@ export class PieceWriter<P extends Piece> implements FileWriter {
       await this.#settle().catch(() => {})
       await this.#reset(0)
       await this.#parts.store.delete([this.#key])
+    })
+  }
+
+  /** What was sent goes; what lies in the store is somebody else's. */
+  async abandon (): Promise<void> {
+    this.#isOpen = false
+    await this.#run(async () => {
+      await this.#settle().catch(() => {})
+      await this.#reset(this.#base.size)
     })
   }
 

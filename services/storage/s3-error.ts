@@ -6,6 +6,7 @@ const ERRORS: StoreErrors = {
   driver: 's3',
   // Also what a store says of a path that is no object, or of an upload that somebody ended.
   missing: new Set(['NoSuchKey', 'NotFound', 'NoSuchUpload']),
+  changed: new Set(['PreconditionFailed']),
   explained: {
     NoSuchBucket: 'there is no such bucket',
     InvalidAccessKeyId: 'the store does not know this access key',

@@ -26,6 +26,11 @@ export function growingOf ({ metadata }: S3Object): Growing | undefined {
   return { upload, count: Number(count), bytes: Number(bytes), hash }
 }
 
+/** Names all bytes of a file, those in the parts too. */
+export function versionOf (object: Pick<S3Object, 'etag' | 'metadata'>): string {
+  return `${object.etag.replaceAll('"', '')} ${object.metadata[NAMES.hash] ?? ''}`.trimEnd()
+}
+
 export function bytesOf (parts: readonly S3Part[]): number {
   return parts.reduce((total, { size }) => total + size, 0)
 }
@@ -42,30 +47,30 @@ export async function partsOf (bucket: S3Bucket, path: string, { upload, count, 
 
 /**
  * Makes one object of a growing file, in its place: its parts and what comes after them. Says what it is then, also
- * when somebody else was faster.
+ * when somebody else was faster: then not `isOurs`, and nobody here knows what its bytes are.
  */
-export async function complete (bucket: S3Bucket, path: string, growing: Growing, copy: CopySettings): Promise<S3Object> {
+export async function complete (bucket: S3Bucket, path: string, growing: Growing, copy: CopySettings): Promise<S3Object & { readonly isOurs: boolean }> {
   const key = bucket.key(path)
+  let made: string | undefined
   try {
     const parts = await partsOf(bucket, path, growing)
     const rest = await bucket.get(key)
-    if (growingOf(rest)?.upload === growing.upload) await join(bucket, key, growing, { parts, rest: await buffer(rest.body), copy })
+    if (growingOf(rest)?.upload === growing.upload) made = await join(bucket, key, growing, { parts, rest: await buffer(rest.body), copy })
     else rest.body.destroy()
   } catch (error) {
     // Completed by somebody else, or by an attempt of ours whose answer was lost.
     if (!isMissing(error)) throw error
   }
   const found = await bucket.head(key)
-  if (found !== undefined && growingOf(found) === undefined) return found
+  if (found !== undefined && growingOf(found) === undefined) return { ...found, isOurs: sameEtag(found.etag, made) }
   throw new DriverError('path-not-found', { driver: 's3', path, detail: 'the parts of the upload are gone' })
 }
 
-async function join (bucket: S3Bucket, key: string, { upload, count, bytes }: Growing, { parts, rest, copy }: { parts: S3Part[], rest: Buffer, copy: CopySettings }): Promise<void> {
+async function join (bucket: S3Bucket, key: string, { upload, count, bytes }: Growing, { parts, rest, copy }: { parts: S3Part[], rest: Buffer, copy: CopySettings }): Promise<string> {
   const hasRest = rest.length > 0
   if (parts.length <= count + Number(hasRest)) {
     const last = hasRest ? [await bucket.uploadPart(key, upload, count + 1, rest)] : []
-    await bucket.completeUpload(key, upload, [...parts.slice(0, count), ...last])
-    return
+    return await bucket.completeUpload(key, upload, [...parts.slice(0, count), ...last])
   }
   // Parts that were never acknowledged follow. S3 would leave them out, Ceph refuses: so all of them become an object,
   // and what counts is copied from that.
@@ -74,7 +79,11 @@ async function join (bucket: S3Bucket, key: string, { upload, count, bytes }: Gr
   const again = await bucket.createUpload(key)
   const copied = await copyParts(bucket, { key, etag, size, end: bytes }, { key, upload: again }, copy)
   const last = hasRest ? [await bucket.uploadPart(key, again, copied.length + 1, rest)] : []
-  await bucket.completeUpload(key, again, [...copied, ...last])
+  return await bucket.completeUpload(key, again, [...copied, ...last])
+}
+
+function sameEtag (one: string, other: string | undefined): boolean {
+  return one.replaceAll('"', '') === other?.replaceAll('"', '')
 }
 
 /** Over etags without quotes: stores differ in where they put them. */

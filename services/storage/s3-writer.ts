@@ -7,7 +7,7 @@ import type { S3Bucket, S3Object, S3Part } from './s3-bucket.js'
 import { MIN_PART_BYTES, copyParts } from './s3-copy.js'
 import type { CopySettings } from './s3-copy.js'
 import { s3Error } from './s3-error.js'
-import { bytesOf, complete, growingMetadata, growingOf, partsOf } from './s3-growing.js'
+import { bytesOf, complete, growingMetadata, growingOf, partsOf, versionOf } from './s3-growing.js'
 import type { Growing } from './s3-growing.js'
 
 /** Parts of one writer that are under way at a time. */
@@ -21,7 +21,7 @@ export interface S3WriterParts {
 }
 
 /** What lies in the file's place, and counts: the first `size` bytes of it. `isCut` when that is less than all. */
-interface Base { readonly size: number, readonly etag: string, readonly growing: Growing | undefined, readonly isCut: boolean }
+interface Base { readonly size: number, readonly etag: string, readonly version: string, readonly growing: Growing | undefined, readonly isCut: boolean }
 
 /**
  * Sends full parts to a multipart upload while more arrives. `close` puts what is left over in the file's place, with
@@ -53,6 +53,10 @@ export class S3Writer implements FileWriter {
 
   get size (): number {
     return this.#isLoaded ? this.#sentBytes + this.#buffer.length : this.#base.size
+  }
+
+  get version (): string {
+    return this.#base.version
   }
 
   async write (chunks: readonly Uint8Array[]): Promise<void> {
@@ -101,6 +105,14 @@ export class S3Writer implements FileWriter {
       const { bucket, path } = this.#parts
       for (const upload of this.#uploads()) await bucket.abortUpload(bucket.key(path), upload)
       await bucket.delete([bucket.key(path)])
+    })
+  }
+
+  async abandon (): Promise<void> {
+    this.#isOpen = false
+    await this.#run(async () => {
+      await this.#settle().catch(() => {}) // nobody waits for them any more
+      await this.#reset()
     })
   }
 
@@ -225,7 +237,7 @@ export class S3Writer implements FileWriter {
     // In this order: what lies there must never name an upload that is gone.
     const etag = await bucket.put(key, Buffer.alloc(0))
     this.#forget()
-    this.#base = { size: 0, etag, growing: undefined, isCut: false }
+    this.#base = baseOf({ size: 0, etag, modified: new Date(0), metadata: {} })
     this.#isDirty = false
     for (const upload of uploads) await bucket.abortUpload(key, upload).catch(() => {})
   }
@@ -242,7 +254,7 @@ export class S3Writer implements FileWriter {
     if (growing === undefined) throw new Error('parts without an upload')
     const { etag } = await complete(bucket, path, growing, this.#parts.copy)
     this.#forget()
-    this.#base = { size, etag, growing: undefined, isCut: true }
+    this.#base = { ...baseOf({ size, etag, modified: new Date(0), metadata: {} }), isCut: true }
     this.#isDirty = true
   }
 
@@ -277,5 +289,5 @@ export class S3Writer implements FileWriter {
 
 function baseOf (found: S3Object): Base {
   const growing = growingOf(found)
-  return { size: found.size + (growing?.bytes ?? 0), etag: found.etag, growing, isCut: false }
+  return { size: found.size + (growing?.bytes ?? 0), etag: found.etag, version: versionOf(found), growing, isCut: false }
 }

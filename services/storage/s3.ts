@@ -1,5 +1,5 @@
 import { ConfigError } from '../errors/config-error.js'
-import type { DriverError } from '../errors/driver-error.js'
+import { DriverError } from '../errors/driver-error.js'
 import { concurrently } from '../registry/concurrently.js'
 import type { ByteRange, FileWriter } from './driver.js'
 import { FlatDriver } from './flat-driver.js'
@@ -10,7 +10,7 @@ import type { S3Upload } from './s3-bucket.js'
 import { MAX_PART_BYTES, MIN_PART_BYTES, WholeCopies, copyObject } from './s3-copy.js'
 import type { CopySettings, CopySource } from './s3-copy.js'
 import { codeOf, explainS3, isMissing, s3Error } from './s3-error.js'
-import { complete, growingOf } from './s3-growing.js'
+import { complete, growingOf, versionOf } from './s3-growing.js'
 import { loadS3Sdk } from './s3-sdk.js'
 import { s3Location } from './s3-settings.js'
 import type { S3Options } from './s3-settings.js'
@@ -69,6 +69,10 @@ export class S3Driver extends FlatDriver {
     return found.size + (growingOf(found)?.bytes ?? 0)
   }
 
+  protected override versionOf (found: StoredObject): string {
+    return versionOf(found)
+  }
+
   protected override async endUnfinished (key: string, prefix: string): Promise<number> {
     const found = (await this.#bucket.uploads(key)).filter(upload => upload.key === key || upload.key.startsWith(prefix))
     const uploads = (await concurrently(found, async upload => await this.#isOver(upload) ? [upload] : [])).flat()
@@ -85,9 +89,12 @@ export class S3Driver extends FlatDriver {
     return await super.get(path, range)
   }
 
-  protected override async moveFile (from: string, to: string, found: StoredObject): Promise<void> {
+  protected override async moveFile (from: string, to: string, found: StoredObject, { isExact }: { readonly isExact: boolean }): Promise<void> {
     const growing = growingOf(found)
-    await super.moveFile(from, to, growing === undefined ? found : await complete(this.#bucket, from, growing, this.#copy))
+    if (growing === undefined) return await super.moveFile(from, to, found)
+    const { isOurs, ...made } = await complete(this.#bucket, from, growing, this.#copy)
+    if (isExact && !isOurs) throw new DriverError('changed', { driver: this.name, path: from })
+    await super.moveFile(from, to, made)
   }
 
   /**

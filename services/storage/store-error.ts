@@ -5,6 +5,8 @@ export interface StoreErrors {
   readonly driver: string
   /** Codes that say that there is no such object. */
   readonly missing: ReadonlySet<string>
+  /** Codes that say that the object is not the one that was meant. */
+  readonly changed: ReadonlySet<string>
   /** Codes in words. */
   readonly explained: Readonly<Record<string, string>>
   /** The error's code, as the store or Node names it. */
@@ -14,9 +16,10 @@ export interface StoreErrors {
 /** Wraps what the client threw. The store's own code and message are told, and nothing of the request. */
 export function storeError (errors: StoreErrors, path: string, error: unknown): DriverError {
   if (DriverError.is(error)) return error
-  const { driver, missing, codeOf } = errors
-  const kind = missing.has(codeOf(error)) ? 'path-not-found' : 'failed'
-  return new DriverError(kind, { driver, path, cause: kind === 'failed' ? withoutRequest(error, codeOf(error)) : undefined, detail: explain(errors, error) })
+  const { driver, missing, changed, codeOf } = errors
+  const code = codeOf(error)
+  const kind = missing.has(code) ? 'path-not-found' : changed.has(code) ? 'changed' : 'failed'
+  return new DriverError(kind, { driver, path, cause: kind === 'failed' ? withoutRequest(error, code) : undefined, detail: explain(errors, error) })
 }
 
 /** What went wrong, in words. */

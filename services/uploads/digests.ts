@@ -6,14 +6,17 @@ import { CANONICAL, algorithmOf, digestOf, isDigest } from '../reference/referen
 import type { StorageDriver } from '../storage/driver.js'
 
 const MAX_FILE_BYTES = 1024
+const VERSION = 'version '
 
-/** Digests of the first `offset` bytes of an upload. */
-export interface DigestsAt { readonly offset: number, readonly digests: ReadonlyMap<Algorithm, Digest> }
+/** Digests of the first `offset` bytes of an upload, and of which version of its file, where the driver can tell. */
+export interface DigestsAt { readonly offset: number, readonly version?: string | undefined, readonly digests: ReadonlyMap<Algorithm, Digest> }
 
 /** Hashes an upload while it arrives, under one or several algorithms at once. */
 export class RunningDigests {
   readonly #hashes: ReadonlyMap<Algorithm, Hash>
   #offset = 0
+  /** Of the file that holds what was hashed, as long as nothing is added. */
+  version: string | undefined
 
   constructor (algorithms: Iterable<Algorithm>) {
     this.#hashes = new Map([...new Set([CANONICAL, ...algorithms])].map(algorithm => [algorithm, createHash(algorithm)]))
@@ -38,7 +41,7 @@ export class RunningDigests {
   /** The digests of what was hashed so far; hashing can go on. */
   current (): DigestsAt {
     const digests = [...this.#hashes].map(([algorithm, hash]) => [algorithm, digestOf(algorithm, hash.copy().digest('hex'))] as const)
-    return { offset: this.#offset, digests: new Map(digests) }
+    return { offset: this.#offset, version: this.version, digests: new Map(digests) }
   }
 }
 
@@ -53,15 +56,18 @@ export async function digestFile (driver: StorageDriver, path: string, algorithm
  * Keeps the digests in the session's directory. A hash in progress cannot be serialised in Node, but its result can:
  * the closing PUT, on any process, then need not read the upload again. Not durable: a lost file costs a second read.
  */
-export async function writeDigests (driver: StorageDriver, path: string, { offset, digests }: DigestsAt): Promise<void> {
-  await driver.write(path, Buffer.from([offset, ...digests.values()].join('\n')), { durable: false })
+export async function writeDigests (driver: StorageDriver, path: string, { offset, version, digests }: DigestsAt): Promise<void> {
+  const lines = [offset, ...digests.values(), ...version === undefined ? [] : [`${VERSION}${version}`]]
+  await driver.write(path, Buffer.from(lines.join('\n')), { durable: false })
 }
 
 /** Undefined when there are none or the file cannot be understood. */
 export async function readDigests (driver: StorageDriver, path: string): Promise<DigestsAt | undefined> {
   const content = await readSmall(driver.read(path, { maxBytes: MAX_FILE_BYTES }))
   if (content === undefined) return undefined
-  const [offset, ...digests] = content.toString('latin1').split('\n')
+  const lines = content.toString('latin1').split('\n')
+  const version = lines.find(line => line.startsWith(VERSION))?.slice(VERSION.length)
+  const [offset, ...digests] = lines.filter(line => !line.startsWith(VERSION))
   if (offset === undefined || !/^\d{1,16}$/.test(offset) || !digests.every(isDigest)) return undefined
-  return { offset: Number(offset), digests: new Map(digests.map(digest => [algorithmOf(digest), digest])) }
+  return { offset: Number(offset), version, digests: new Map(digests.map(digest => [algorithmOf(digest), digest])) }
 }

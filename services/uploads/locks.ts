@@ -5,10 +5,27 @@ export interface UploadLease {
   /** Says that the client is alive: to be called for every piece received. */
   touch (): void
   release (): void
+  /** Absent where nobody can take the session without this process knowing. */
+  readonly proof?: LeaseProof
+}
+
+/** What a holder asks for that can lose its lease without having been told, because others on other machines may take it. */
+export interface LeaseProof {
+  /** Whether it was asked a moment ago. If not, it is to be asked before anything else is written. */
+  readonly isFresh: boolean
+  /**
+   * Whether it is sure that nobody else has had the session since. Otherwise nobody is known to have it now, and storage
+   * has to tell.
+   *
+   * @throws {OciError} RANGE_INVALID when somebody else has it: nothing may be written any more
+   */
+  renew (): Promise<boolean>
+  /** Like `renew`, and lets the next one have it: what this request does from here on changes nothing of the session. */
+  end (): Promise<boolean>
 }
 
 /** A holder from whom nothing was heard for this long is taken for dead when somebody else asks for the session. */
-const IDLE_MS = 2000
+export const IDLE_MS = 2000
 
 /**
  * One writer per upload session, with hand-over: a client that lost its connection and comes back is not blocked by
@@ -105,6 +122,11 @@ class Holder {
   constructor () {
     this.released = new Promise(resolve => { this.free = resolve })
   }
+}
+
+/** Of whoever does not go away. */
+export function forever (): AbortSignal {
+  return new AbortController().signal
 }
 
 /** Resolves when `event` does or after `ms`; rejects when the signal aborts. Leaves no timer behind. */

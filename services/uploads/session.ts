@@ -7,7 +7,7 @@ import { uploadDataPath, uploadDigestsPath, uploadPath, uploadStartedAtPath } fr
 import type { FileWriter, StorageDriver } from '../storage/driver.js'
 import { RunningDigests, digestFile, readDigests, writeDigests } from './digests.js'
 import type { DigestsAt } from './digests.js'
-import type { UploadLease } from './locks.js'
+import type { LeaseProof, UploadLease } from './locks.js'
 import { ClientAborted, receive } from '../http/receive.js'
 
 export interface UploadSessionParts {
@@ -35,6 +35,8 @@ export interface VerifiedUpload {
   readonly size: number
   /** Where the bytes are. */
   readonly path: string
+  /** Of the file whose bytes were verified, where the driver can tell. */
+  readonly version: string | undefined
   /** A file of the session that nobody needs when the bytes have left it. */
   readonly spare: string
 }
@@ -50,13 +52,18 @@ export class UploadSession implements AsyncDisposable {
   readonly #digestsPath: string
   #running: RunningDigests | undefined
   #meter: UploadMeter | undefined
+  /** Of the file, as this request found or left it. */
+  #version: string | undefined
   #open = true
   #discarded = false
+  /** Another server has the session by now. */
+  #lost = false
 
   constructor (parts: UploadSessionParts) {
     this.id = parts.id
     this.#parts = parts
     this.#running = parts.running
+    this.#version = parts.writer.version
     this.#dataPath = uploadDataPath(parts.name, parts.id)
     this.#digestsPath = uploadDigestsPath(parts.name, parts.id)
   }
@@ -100,7 +107,7 @@ export class UploadSession implements AsyncDisposable {
     try {
       await receive(source, {
         signal: lease.signal,
-        heard: lease.touch,
+        heard: () => { lease.touch() },
         sink: chunks => this.#take(chunks, start, length)
       })
       if (length !== undefined && writer.size - start !== length) throw new OciError('SIZE_INVALID')
@@ -108,39 +115,48 @@ export class UploadSession implements AsyncDisposable {
       if (lease.signal.aborted) {
         throw new OciError('RANGE_INVALID', { detail: 'another request took over this upload', cause: error })
       }
-      if (!this.#discarded && !(error instanceof ClientAborted)) await this.#rollBack(start)
+      if (!this.#discarded && !this.#lost && !(error instanceof ClientAborted)) {
+        // What fails because of another server's writes is not to be cut back either.
+        await this.#assure(proof => proof.renew())
+        await this.#rollBack(start)
+      }
       throw error
     }
   }
 
-  /** Makes what was appended durable and keeps its digests with the session. To be awaited before a 202. */
+  /**
+   * Makes what was appended durable and keeps its digests with the session. To be awaited before a 202.
+   *
+   * @throws {OciError} RANGE_INVALID when another server took the session over
+   */
   async flush (): Promise<void> {
     if (!this.#open) return
-    this.#open = false
-    await this.#parts.writer.close()
+    await this.#close()
     const running = this.#intactDigests()
     if (running !== undefined && running.offset > 0) {
       await writeDigests(this.#parts.driver, this.#digestsPath, running.current())
     }
+    await this.#assure(proof => proof.end())
   }
 
   /**
    * Compares the session's bytes with a digest of any supported algorithm. The bytes are read again only if nobody
-   * kept a digest of them. A mismatch ends the session (R-108).
+   * kept a digest of them, or `afresh`. A mismatch ends the session (R-108).
    *
-   * @throws {OciError} DIGEST_INVALID
+   * @throws {OciError} DIGEST_INVALID, RANGE_INVALID when another server took the session over
    */
-  async verify (digest: Digest): Promise<VerifiedUpload> {
-    this.#open = false
-    await this.#parts.writer.close({ moving: true })
-    const { digests } = await this.#digestsFor(digest)
+  async verify (digest: Digest, { afresh = false } = {}): Promise<VerifiedUpload> {
+    if (this.#open) await this.#close({ moving: true })
+    const { offset, version, digests } = afresh ? await this.#read(digest) : await this.#digestsFor(digest)
+    // What follows publishes the bytes, or removes them.
+    await this.#assure(proof => proof.renew())
     const canonical = digests.get(CANONICAL)
     if (canonical === undefined || digests.get(algorithmOf(digest)) !== digest) {
       // What cannot be removed now is for the purge; the client is to hear what is wrong with its bytes.
       await this.discard().catch(() => {})
       throw new OciError('DIGEST_INVALID', { detail: `content does not match digest ${digest}` })
     }
-    return { canonical, size: this.offset, path: this.#dataPath, spare: uploadStartedAtPath(this.#parts.name, this.id) }
+    return { canonical, size: offset, version, path: this.#dataPath, spare: uploadStartedAtPath(this.#parts.name, this.id) }
   }
 
   /** Ends the session and removes what is left of it. */
@@ -159,7 +175,7 @@ export class UploadSession implements AsyncDisposable {
       // would only hide it: what cannot be flushed was not acknowledged.
       await this.flush().catch(() => {})
       const running = this.#intactDigests()
-      if (running !== undefined && !this.#discarded) this.#parts.keep(running)
+      if (running !== undefined && !this.#discarded && !this.#lost) this.#parts.keep(running)
     } finally {
       await this.#meter?.end(!this.#discarded)
       this.#parts.lease.release()
@@ -177,7 +193,9 @@ export class UploadSession implements AsyncDisposable {
   }
 
   async #take (chunks: readonly Buffer[], start: number, length: number | undefined): Promise<void> {
-    const { writer } = this.#parts
+    const { writer, lease } = this.#parts
+    // One that stood still for long may have been taken for dead.
+    if (lease.proof?.isFresh === false) await this.#assure(proof => proof.renew())
     if (this.#meter !== undefined) await this.#expect(this.#meter, chunks.reduce((total, { length }) => total + length, 0))
     // The disk writes while this thread hashes. A failed write leaves the hash ahead of the file; #intactDigests sees it.
     const written = writer.write(chunks)
@@ -191,6 +209,40 @@ export class UploadSession implements AsyncDisposable {
     this.#running = size === 0 ? new RunningDigests(this.#running?.algorithms ?? []) : undefined
   }
 
+  async #close (options: { readonly moving?: boolean } = {}): Promise<void> {
+    const { writer, lease } = this.#parts
+    this.#open = false
+    try {
+      if (lease.proof?.isFresh !== true) await this.#assure(proof => proof.renew())
+    } catch (error) {
+      await (writer.abandon?.() ?? writer.close())
+      throw error
+    }
+    try {
+      await writer.close(options)
+    } catch (error) {
+      await this.#assure(proof => proof.renew())
+      throw error
+    }
+    this.#version = writer.version
+    const running = this.#intactDigests()
+    if (running !== undefined) running.version = this.#version
+  }
+
+  /** Where the lease alone does not tell, the file does. */
+  async #assure (ask: (proof: LeaseProof) => Promise<boolean>): Promise<void> {
+    const { driver, lease: { proof } } = this.#parts
+    if (proof === undefined) return
+    try {
+      if (await ask(proof)) return
+      const { version } = await driver.stat(this.#dataPath)
+      if (version !== this.#version) throw new OciError('RANGE_INVALID', { detail: 'another server wrote to this upload' })
+    } catch (error) {
+      this.#lost = true
+      throw error
+    }
+  }
+
   #intactDigests (): RunningDigests | undefined {
     return this.#running?.offset === this.offset ? this.#running : undefined
   }
@@ -198,7 +250,21 @@ export class UploadSession implements AsyncDisposable {
   async #digestsFor (digest: Digest): Promise<DigestsAt> {
     const { driver } = this.#parts
     const kept = this.#intactDigests()?.current() ?? await readDigests(driver, this.#digestsPath)
-    if (kept?.offset === this.offset && kept.digests.has(CANONICAL) && kept.digests.has(algorithmOf(digest))) return kept
-    return await digestFile(driver, this.#dataPath, [algorithmOf(digest)])
+    const isOfThis = kept?.offset === this.offset && kept.version === this.#version
+    if (isOfThis && kept.digests.has(CANONICAL) && kept.digests.has(algorithmOf(digest))) return kept
+    return await this.#read(digest)
+  }
+
+  /** Reads the file, and sees to it that all that was read is of one version. */
+  async #read (digest: Digest): Promise<DigestsAt> {
+    const { driver } = this.#parts
+    const path = this.#dataPath
+    if (this.#version !== undefined) {
+      // Reading alone may change what a file is made of.
+      await driver.move(path, path)
+      this.#version = (await driver.stat(path)).version
+    }
+    const read = await digestFile(driver, path, [algorithmOf(digest)])
+    return { ...read, version: this.#version }
   }
 }

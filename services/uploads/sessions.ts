@@ -66,7 +66,7 @@ export class UploadSessions {
     let writer: FileWriter | undefined
     try {
       writer = await this.#open(name, id)
-      const running = await this.#digests(name, id, writer.size)
+      const running = await this.#digests(name, id, writer)
       if (writer.size > 0) this.#stats.resumed++
       return this.#session({ id, name, writer, lease, running })
     } catch (error) {
@@ -131,11 +131,11 @@ export class UploadSessions {
   }
 
   /** The hash to go on with. None for a session that another process began: its end is then read again. */
-  async #digests (name: RepositoryName, id: string, size: number): Promise<RunningDigests | undefined> {
+  async #digests (name: RepositoryName, id: string, { size, version }: FileWriter): Promise<RunningDigests | undefined> {
     const key = uploadPath(name, id)
     const running = this.#running.get(key)
     this.#running.delete(key)
-    if (running?.offset === size) return running
+    if (running?.offset === size && running.version === version) return running
     if (size > 0) return undefined
     const kept = await readDigests(this.#driver, uploadDigestsPath(name, id))
     return new RunningDigests(kept?.digests.keys() ?? [])

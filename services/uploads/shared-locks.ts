@@ -1,6 +1,6 @@
 import type { Want } from '../workers/messages.js'
 import type { Ownership } from '../workers/ownership.js'
-import { LocalUploadLocks } from './locks.js'
+import { LocalUploadLocks, forever } from './locks.js'
 import type { UploadLease, UploadLocks } from './locks.js'
 
 /** A key that nobody has is granted as soon as a message has come and gone. */
@@ -109,8 +109,4 @@ export class SharedUploadLocks implements UploadLocks {
     this.#ownership.release(id)
     lease.release()
   }
-}
-
-function forever (): AbortSignal {
-  return new AbortController().signal
 }

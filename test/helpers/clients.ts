@@ -41,6 +41,14 @@ export async function skopeo (command: string, ...args: string[]): Promise<strin
   return await client('skopeo', '--insecure-policy', command, ...args)
 }
 
+/** podman or buildah with a storage of its own, removed with the test. */
+export async function containersClient (t: Test, command: 'podman' | 'buildah'): Promise<(...args: string[]) => Promise<string>> {
+  const home = await shortDirectory(t, command)
+  const global = ['--root', join(home, 'root'), '--runroot', join(home, 'run'), '--storage-driver', 'vfs']
+  t.teardown(async () => { await client(command, ...global, 'rmi', '--all', '--force').catch(() => {}) })
+  return async (...args) => await client(command, ...global, ...args)
+}
+
 export interface Pushed { readonly product: Product, readonly layout: OciLayout, readonly source: string, readonly directory: string }
 
 /** A registry into which skopeo pushed an image for two platforms as team/app:1.0. */

@@ -41,10 +41,12 @@ export class FaultDriver implements StorageDriver {
     const writer = await this.#driver.openWriter(path, options)
     return {
       get size () { return writer.size },
+      get version () { return writer.version },
       write: async chunks => { await this.#announce('writer.write', path); await writer.write(chunks) },
       truncate: async size => { await writer.truncate(size) },
       close: async options => { await this.#announce('writer.close', path); await writer.close(options) },
-      cancel: async () => { await writer.cancel() }
+      cancel: async () => { await writer.cancel() },
+      abandon: async () => { await (writer.abandon?.() ?? writer.close()) }
     }
   }
 

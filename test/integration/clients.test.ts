@@ -1,9 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import type { Test } from 'tap'
 import { OCI_INDEX, OCI_MANIFEST } from '../../schemas/media-types.js'
-import { answered, client, needs, pushedBySkopeo, shortDirectory, skopeo, stored } from '../helpers/clients.js'
+import { answered, containersClient, needs, pushedBySkopeo, skopeo, stored } from '../helpers/clients.js'
 import { ociLayoutDigests } from '../helpers/oci-layout.js'
 
 t.test('skopeo pushes an image for two platforms', needs('skopeo'), async t => {
@@ -57,14 +56,6 @@ t.test('skopeo deletes what it pushed', needs('skopeo'), async t => {
   t.equal(await stored(product, 'team/app', layout.index.digest), undefined)
   await t.rejects(skopeo('inspect', '--tls-verify=false', `docker://${product.host}/team/app:1.0`), /manifest unknown/)
 })
-
-/** podman or buildah with a storage of its own, removed with the test. */
-async function containersClient (t: Test, command: 'podman' | 'buildah'): Promise<(...args: string[]) => Promise<string>> {
-  const home = await shortDirectory(t, command)
-  const global = ['--root', join(home, 'root'), '--runroot', join(home, 'run'), '--storage-driver', 'vfs']
-  t.teardown(async () => { await client(command, ...global, 'rmi', '--all', '--force').catch(() => {}) })
-  return async (...args) => await client(command, ...global, ...args)
-}
 
 t.test('podman pulls, pushes and pulls again what it pushed', needs('skopeo', 'podman'), async t => {
   const { product, directory } = await pushedBySkopeo(t)

@@ -193,6 +193,44 @@ export function s3Uploads (t: Test, rgw: Rgw): void {
     t.equal((await unfinished(options)).length, 2)
   })
 
+  t.test('a version names all bytes of a file, those in parts too, and nothing else is moved', async t => {
+    const driver = await rgwDriver(t, rgw, SMALL_PARTS)
+    const versions = new Set<string | undefined>()
+    for (const [from, to] of [[0, 3], [3, 6 * MIB], [6 * MIB, 11 * MIB], [11 * MIB, 12 * MIB]] as const) {
+      const writer = await driver.openWriter('/data', { append: from > 0 })
+      if (from > 0) t.equal(writer.version, (await driver.stat('/data')).version, 'as it is found')
+      await writer.write([BYTES.subarray(from, to)])
+      await writer.close()
+      t.equal(writer.version, (await driver.stat('/data')).version, 'as it is left')
+      versions.add(writer.version)
+    }
+    t.equal(versions.size, 4)
+    const [old] = versions
+    await rejects(t, driver.move('/data', '/moved', { version: old }), 'changed', '/data', 's3')
+    await rejects(t, driver.stat('/moved'), 'path-not-found', '/moved', 's3')
+    await driver.move('/data', '/moved', { version: [...versions].at(-1) })
+    t.ok(BYTES.subarray(0, 12 * MIB).equals(await driver.read('/moved')))
+  })
+
+  t.test('of two writers the one that abandons the file leaves no trace of what it sent', async t => {
+    const options = rgwOptions(rgw, SMALL_PARTS)
+    const driver = await open(t, options)
+    for (const begun of [MIB, 6 * MIB]) {
+      const path = `/data-${begun}`
+      const writer = await driver.openWriter(path)
+      await writer.write([BYTES.subarray(0, begun)])
+      await writer.close()
+      const [lost, kept] = [await driver.openWriter(path, { append: true }), await driver.openWriter(path, { append: true })]
+      await lost.write([Buffer.alloc(8 * MIB, 'x')])
+      await lost.abandon?.()
+      await kept.write([BYTES.subarray(begun, 13 * MIB)])
+      await kept.close()
+      await driver.move(path, `/moved-${begun}`, { version: kept.version })
+      t.ok(BYTES.subarray(0, 13 * MIB).equals(await driver.read(`/moved-${begun}`)))
+    }
+    t.same(await unfinished(options), [])
+  })
+
   t.test('an upload whose parts the store threw away is no upload any more', async t => {
     const driver = await rgwDriver(t, rgw, SMALL_PARTS)
     const writer = await driver.openWriter('/data')

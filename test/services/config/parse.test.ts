@@ -134,6 +134,16 @@ t.test('what is not built yet and would be missed is refused; what nobody would 
   ])
 })
 
+t.test('a cache in memory beside a Redis is a warning: other servers on it are not heard', async t => {
+  const warnings = (blobdescriptor: string, redis?: object): string[] => configWarnings(parseConfig({ storage: { inmemory: {}, cache: { blobdescriptor } }, ...(redis === undefined ? {} : { redis }) }))
+  t.same(warnings('inmemory', { addr: 'redis:6379' }), [
+    'storage.cache.blobdescriptor: inmemory is not told what other servers delete; where several share this redis it should be redis'
+  ])
+  t.same(warnings('inmemory'), [])
+  t.same(warnings('inmemory', { addrs: [] }), [])
+  t.same(warnings('redis', { addr: 'redis:6379' }), [])
+})
+
 t.test('sizes of policies are numbers of bytes, patterns are not empty, and regular expressions are those of RE2', async t => {
   t.same(lines(t, { ...MEMORY, policy: { sizes: [{ layer: '5 apples' }], quotas: [{ bytes: '-1' }], immutabletags: [{ tags: [''] }] } }), [
     'policy.immutabletags[0].tags[0]: must NOT have fewer than 1 characters, not ""',

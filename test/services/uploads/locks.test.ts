@@ -4,6 +4,7 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { LocalUploadLocks } from '../../../services/uploads/locks.js'
 import type { UploadLease } from '../../../services/uploads/locks.js'
+import { uploadLocksSuite } from '../../suites/upload-locks.js'
 
 const IDLE = 2000
 const never = (): AbortSignal => new AbortController().signal
@@ -336,4 +337,14 @@ t.test('fifty waiting requests each get their turn, one at a time, in the order 
   await Promise.all(all)
   t.same(turns, Array.from({ length: 50 }, (_, i) => i))
   t.equal(clock.pending.size, 0)
+})
+
+t.test('the contract, in one process', async t => {
+  uploadLocksSuite(t, {
+    async open (_t, options) {
+      const locks = new LocalUploadLocks(options)
+      return [locks, locks, locks]
+    },
+    turns: macrotask
+  })
 })
