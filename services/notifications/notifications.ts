@@ -9,6 +9,7 @@ import { Outbox } from './outbox.js'
 import type { Serialized } from './queue.js'
 import type { Queues } from './queues.js'
 import { Subscribers } from './subscribers.js'
+import type { Tracing } from '../tracing/tracing.js'
 
 export interface NotificationsOptions {
   readonly endpoints: readonly EndpointSettings[]
@@ -20,6 +21,8 @@ export interface NotificationsOptions {
   readonly limit: number
   readonly clock: Clock
   readonly log: Log
+  /** Undefined where requests are not traced. */
+  readonly tracing?: Tracing | undefined
 }
 
 const TOPIC = 'notifications'
@@ -97,8 +100,8 @@ export class Notifications {
   }
 
   async #openAll (): Promise<readonly Endpoint[]> {
-    const { endpoints, queues, clock, log } = this.#options
-    this.#open = await Promise.all(endpoints.map(async settings => new Endpoint({ settings, queue: await queues.open(settings.name), clock, log })))
+    const { endpoints, queues, clock, log, tracing } = this.#options
+    this.#open = await Promise.all(endpoints.map(async settings => new Endpoint({ settings, queue: await queues.open(settings.name), clock, log, tracing })))
     return this.#open
   }
 
