@@ -34,6 +34,7 @@ async function build (t: Test, options: RegistryOptions & { prefix?: string }, a
   return app
 }
 
+const turn = async (): Promise<void> => { await new Promise<void>(resolve => { setImmediate(resolve) }) }
 const named = (name: string): ReadableSpan[] => exporter.getFinishedSpans().filter(span => span.name === name)
 const only = (name: string): ReadableSpan => {
   const [span] = named(name)
@@ -107,12 +108,12 @@ t.test('a download that storage breaks off is an error; one that its client brea
   }
   await t.rejects(download())
   const name = 'GET /v2/{name}/blobs/{digest}'
-  while (named(name).length === 0) await new Promise(resolve => { setImmediate(resolve) })
+  while (named(name).length === 0) await turn()
   t.match(only(name).status, { code: SpanStatusCode.ERROR, message: 'the cable is out' })
   breaks = false
   exporter.reset()
   await download()
-  while (named(name).length === 0) await new Promise(resolve => { setImmediate(resolve) })
+  while (named(name).length === 0) await turn()
   t.match(only(name), { status: { code: SpanStatusCode.UNSET }, attributes: { 'oci.request.aborted': true, 'http.response.status_code': 200 } })
 })
 
@@ -122,12 +123,13 @@ t.test('what is remembered in Redis is asked for over the network, and shown so'
   const digest = await push(t, app)
   // The connection may still be on its way, and nobody waits for an entry to be there.
   do {
+    await turn()
     exporter.reset()
     await app.inject(`/v2/team/app/blobs/${digest}`)
   } while (!named('cache get').some(({ attributes }) => attributes['oci.cache.hit'] === true))
   const request = only('GET /v2/{name}/blobs/{digest}')
   t.match(named('cache get').at(-1), { kind: SpanKind.CLIENT, attributes: { 'db.system.name': 'redis', 'oci.cache.hit': true, 'oci.digest': digest } })
-  for (const span of exporter.getFinishedSpans()) t.equal(span.spanContext().traceId, request.spanContext().traceId)
+  t.equal(named('cache get').at(-1)?.parentSpanContext?.spanId, request.spanContext().spanId)
 })
 
 t.test('work that belongs to no request is no trace', async t => {
@@ -143,7 +145,7 @@ t.test('streams of one connection of HTTP/2 have a trace each', async t => {
   const client = injectOverHttp2(app, await openSession(t, await app.listen({ host: '127.0.0.1', port: 0 })))
   await Promise.all([1, 2, 3, 4].map(async () => await client.inject('/v2/')))
   await client.inject('/v2/')
-  while (named('GET /v2/').length < 5) await new Promise(resolve => { setImmediate(resolve) })
+  while (named('GET /v2/').length < 5) await turn()
   t.equal(new Set(named('GET /v2/').map(span => span.spanContext().traceId)).size, 5)
   t.equal(named('GET /v2/')[0]?.attributes['network.protocol.version'], '2')
 })
@@ -155,4 +157,28 @@ t.test('a broken traceparent begins a new trace', async t => {
     t.equal((await app.inject({ url: '/v2/', headers: { traceparent } })).statusCode, 200)
     t.equal(only('GET /v2/').parentSpanContext, undefined)
   }
+})
+
+t.test('a host\'s own access rules are asked once, with the request as it is, also where they fail', async t => {
+  const asked: unknown[] = []
+  const app = await build(t, {
+    storage: { inmemory: {} },
+    accessController (request, records) {
+      asked.push(request.headers, records)
+      if (request.headers['x-broken'] !== undefined) throw new Error('the session store is away')
+      return { user: 'ann' }
+    }
+  })
+  t.equal((await app.inject('/v2/team/app/tags/list')).statusCode, 404)
+  t.match(only('authorize'), { status: { code: SpanStatusCode.UNSET }, attributes: { 'oci.access.granted': true, 'oci.access.scopes': ['repository:team/app:pull'] } })
+  exporter.reset()
+  t.equal((await app.inject({ url: '/v2/team/app/tags/list', headers: { 'x-broken': '1' } })).statusCode, 500)
+  t.match(only('authorize'), { status: { code: SpanStatusCode.ERROR, message: 'the session store is away' } })
+  t.equal(asked.length, 4)
+})
+
+t.test('an open registry stays open, and no more than it is: nobody explains where there is no access control', async t => {
+  const app = await build(t, { storage: { inmemory: {} } })
+  t.equal((await app.inject('/_oci/explain?repository=a&action=pull')).statusCode, 404)
+  t.same(named('authorize'), [])
 })
