@@ -4,7 +4,7 @@ import type { TracingApi } from './tracing.js'
 /** Where version 1 of the API keeps what is registered in the process, for all copies of it. */
 const REGISTERED = Symbol.for('opentelemetry.js.api.1')
 
-/** Spans go to the SDK that somebody registered in this process. Undefined when nobody did: the API is not even loaded. */
+/** Spans go to the SDK that somebody registered in this process. Undefined when nobody did. */
 export async function registeredTracing (): Promise<Tracing | undefined> {
   if (!(REGISTERED in globalThis)) return undefined
   let api
