@@ -31,7 +31,7 @@ async function authPlugin (fastify: FastifyInstance, { accessController }: AuthP
     fastify.decorate('ociAuth', traced(hostedController(accessController))).decorate('ociTokenServer', null)
     return
   }
-  const controller = await createAccessController(auth, { workers, log, debug, prefix, host })
+  const controller = await createAccessController(auth, { workers, log, debug, prefix, host, tracing })
   fastify.decorate('ociAuth', traced(controller)).decorate('ociTokenServer', controller.tokenServer ?? null)
   fastify.addHook('onClose', async () => { await controller.close?.() })
 }

@@ -60,7 +60,8 @@ function endWith (request: FastifyRequest, reply: FastifyReply, span: RequestSpa
     const { name, reference } = (request.params ?? {}) as { name?: string, reference?: string }
     const { statusCode: status, headersSent } = reply.raw
     const contentLength = reply.getHeader('content-length')
-    span.end(answerAttributes({ status, isSilent: !headersSent, isAborted, contentLength: contentLength?.toString(), repository: name, reference }), status >= 500 && !isAborted)
+    const attributes = answerAttributes({ status, isSilent: !headersSent, isAborted, contentLength: contentLength?.toString(), repository: name, reference })
+    span.end(attributes, status >= 500 && !isAborted ? String(status) : undefined)
   }
   reply.raw.once('finish', () => { finished(raw.destroyed && !raw.complete) })
   reply.raw.once('close', () => { finished(!reply.raw.writableFinished) })

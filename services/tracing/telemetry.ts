@@ -1,6 +1,7 @@
 import type { SpanExporter } from '@opentelemetry/sdk-trace-base'
 import type { Log } from '../log/log.js'
 import { instanceId } from '../instance.js'
+import { packageVersion } from '../version.js'
 import { askedTelemetry } from './environment.js'
 import type { TelemetrySettings, TraceExporter } from './environment.js'
 import { hasProvider } from './registered.js'
@@ -61,7 +62,7 @@ async function start (settings: TelemetrySettings, { log, warn }: Parts): Promis
   const exporter = new ReportingExporter(await exporterOf(settings.exporter), log)
   const processor = settings.exporter === 'console' ? new sdk.SimpleSpanProcessor(exporter) : new sdk.BatchSpanProcessor(exporter)
   const resource = resources.defaultResource()
-    .merge(resources.resourceFromAttributes({ 'service.name': 'distribution', 'service.instance.id': instanceId, 'process.pid': process.pid }))
+    .merge(resources.resourceFromAttributes({ 'service.name': 'distribution', 'service.version': packageVersion, 'service.instance.id': instanceId, 'process.pid': process.pid }))
     .merge(resources.detectResources({ detectors: [resources.envDetector] }))
   const provider = new sdk.BasicTracerProvider({ resource, spanProcessors: [processor] })
   api.diag.disable()

@@ -1,4 +1,6 @@
+import type { Attributes } from '@opentelemetry/api'
 import type { EventSink, RegistryEvent } from '../notifications/event.js'
+import { clientAttributes } from './client-attributes.js'
 import type { Tracing } from './tracing.js'
 
 export interface TracedEndpoint { readonly name: string, readonly url: string }
@@ -7,20 +9,12 @@ export interface TracedEndpoint { readonly name: string, readonly url: string }
 export class TracedSink implements EventSink {
   readonly #inner: EventSink
   readonly #tracing: Tracing
-  readonly #attributes: Readonly<Record<string, string | number>>
+  readonly #attributes: Attributes
 
   constructor (inner: EventSink, tracing: Tracing, { name, url }: TracedEndpoint) {
-    const { protocol, host, hostname, port, pathname } = new URL(url)
     this.#inner = inner
     this.#tracing = tracing
-    this.#attributes = {
-      'oci.event.endpoint': name,
-      'http.request.method': 'POST',
-      // Neither who it is sent as nor a query: both may be secrets.
-      'url.full': `${protocol}//${host}${pathname}`,
-      'server.address': hostname,
-      'server.port': port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port)
-    }
+    this.#attributes = { 'oci.event.endpoint': name, ...clientAttributes('POST', url) }
   }
 
   async write (events: readonly RegistryEvent[], signal: AbortSignal): Promise<void> {

@@ -152,10 +152,10 @@ export class RequestSpan {
     fail(this.#api, this.#span, error)
   }
 
-  /** It was answered; `isFault` when that was an error of ours. */
-  end (attributes: Attributes, isFault: boolean): void {
+  /** It was answered; with a fault when that was an error of ours, whether or not one was thrown. */
+  end (attributes: Attributes, fault: string | undefined): void {
     this.#span.setAttributes(attributes)
-    if (isFault && !this.#hasFailed) this.#span.setStatus({ code: this.#api.SpanStatusCode.ERROR })
+    if (fault !== undefined && !this.#hasFailed) this.#span.setStatus({ code: this.#api.SpanStatusCode.ERROR }).setAttribute('error.type', fault)
     this.#span.end()
   }
 }

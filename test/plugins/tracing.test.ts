@@ -1,3 +1,7 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { IncomingHttpHeaders } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { Readable } from 'node:stream'
 import { context, propagation, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
@@ -181,4 +185,26 @@ t.test('an open registry stays open, and no more than it is: nobody explains whe
   const app = await build(t, { storage: { inmemory: {} } })
   t.equal((await app.inject('/_oci/explain?repository=a&action=pull')).statusCode, 404)
   t.same(named('authorize'), [])
+})
+
+t.test('a key set that is asked for because of a request hears of its trace', async t => {
+  const asked: IncomingHttpHeaders[] = []
+  const server = createServer(({ headers }, response) => {
+    asked.push(headers)
+    response.end('{"keys":[]}')
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => { server.close() })
+  const jwksurl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/keys`
+  const app = await build(t, { storage: { inmemory: {} }, auth: { token: { realm: 'http://tokens/', service: 's', issuer: 'i', jwksurl, jwkscooldown: '1ms' } } })
+  const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url')
+  const authorization = `Bearer ${part({ alg: 'ES256', kid: 'unknown' })}.${part({ iss: 'i', aud: 's', exp: 4e9 })}.${Buffer.alloc(64).toString('base64url')}`
+  while (named('load key set').length === 0) {
+    await turn()
+    t.equal((await app.inject({ url: '/v2/', headers: { authorization } })).statusCode, 401)
+  }
+  const span = only('load key set')
+  t.match(span, { kind: SpanKind.CLIENT, attributes: { 'url.full': jwksurl } })
+  t.match(asked.at(-1)?.traceparent, new RegExp(span.spanContext().spanId))
+  t.notOk('traceparent' in (asked[0] ?? {}), 'at the start there is no request')
 })
