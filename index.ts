@@ -11,7 +11,7 @@ export type { ByteRange, FileInfo, FileWriter, StorageDriver, WriteOptions } fro
 export { registerMiddleware } from './services/middleware/catalogue.js'
 export type { LoadedMiddleware as MiddlewareFunctions } from './services/middleware/load.js'
 export type { MiddlewareContext, MiddlewareFactory, MiddlewareKind, MiddlewareOptions, RegistryMiddleware, RepositoryMiddleware, StorageMiddleware } from './services/middleware/middleware.js'
-export type { Allowance, DeleteNotice, DeleteQuestion, Denial, Hook, ManifestQuestion, PolicyHooks, PolicyQuestion, PullQuestion, PushNotice, PushQuestion, Remark, TagQuestion, UploadLimit, Verdict } from './services/policy/hooks.js'
+export type { Allowance, DeleteNotice, DeleteQuestion, Denial, Hook, ManifestQuestion, PolicyHooks, PolicyQuestion, PullNotice, PullQuestion, PushNotice, PushQuestion, Remark, TagQuestion, UploadLimit, Verdict } from './services/policy/hooks.js'
 export type { ExplainQuestion, Explanation } from './services/policy/explain.js'
 export type { Finding } from './services/policy/finding.js'
 export { ForwardingDriver } from './services/storage/forwarding-driver.js'

@@ -21,9 +21,11 @@ import redisPlugin from './plugins/redis.js'
 import policyPlugin from './plugins/policy.js'
 import repositoryPlugin from './plugins/repository.js'
 import requestMetricsPlugin from './plugins/request-metrics.js'
+import requestTracingPlugin from './plugins/request-tracing.js'
 import routingPlugin from './plugins/routing.js'
 import storagePlugin from './plugins/storage.js'
 import tokenServerPlugin from './plugins/token-server.js'
+import tracingPlugin from './plugins/tracing.js'
 import uploadPurgePlugin from './plugins/upload-purge.js'
 import uploadsPlugin from './plugins/uploads.js'
 import validationPlugin from './plugins/validation.js'
@@ -103,6 +105,7 @@ async function registryPlugin (fastify: FastifyInstance, options: RegistryOption
   await fastify.register(debugPlugin)
   await fastify.register(workersPlugin, { workers })
   await fastify.register(metricsPlugin)
+  await fastify.register(tracingPlugin)
   await fastify.register(redisPlugin, { client: redis })
   await fastify.register(descriptorsPlugin)
   await fastify.register(middlewarePlugin, { middleware, baseDirectory })
@@ -122,6 +125,7 @@ async function registryPlugin (fastify: FastifyInstance, options: RegistryOption
   // The API proper, in a scope of its own: parsers, hooks and error handler reach nothing but its routes.
   await fastify.register(async function api (scope) {
     await scope.register(hostPlugin)
+    await scope.register(requestTracingPlugin)
     await scope.register(errorsPlugin)
     await scope.register(validationPlugin)
     await scope.register(routingPlugin)

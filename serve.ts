@@ -18,6 +18,7 @@ import { createLogger } from './services/log/logger.js'
 import { Supervisor } from './services/workers/supervisor.js'
 import { joinAsWorker } from './services/workers/worker-process.js'
 import { dataLocation } from './services/storage/create.js'
+import { startTelemetry } from './services/tracing/telemetry.js'
 import { alone } from './services/workers/workers.js'
 import type { Workers } from './services/workers/workers.js'
 
@@ -107,15 +108,20 @@ async function start ({ config, warnings, directory }: LoadedConfig, { logger, w
   const debugServer = debug === undefined ? undefined : new DebugServer({ addr: debug.addr, metricsPath: debug.prometheus.path, workers, logger })
   const secured = serverTls(tls)
   if (workers.id === 1) for (const warning of warnings) logger.warn(warning)
+  const telemetry = await startTelemetry({ environment: process.env, log: logger, quiet: workers.id !== 1 })
   let handle: RegistryHandle | undefined
   const app = buildServer({
     ...withStandaloneQueue(config),
     baseDirectory: directory,
     logger,
     instances: { workers },
-    onReady: ready => { handle = ready },
+    onReady (ready) {
+      handle = ready
+      if (telemetry !== undefined) ready.debug.publish('tracing', telemetry.counts)
+    },
     ...(secured === undefined ? {} : { tls: secured })
   })
+  if (telemetry !== undefined) app.addHook('onClose', async () => { if (!await telemetry.stop()) endSoon() })
   if (debugServer !== undefined) app.addHook('onClose', async () => { await debugServer.close() })
   // Before it listens: a signal may come as soon as somebody can know that it does.
   onApp(app, { drainMs: parseDuration(draintimeout), delayMs: parseDuration(shutdowndelay), drain: () => { handle?.health.drain() } })
@@ -127,6 +133,11 @@ async function start ({ config, warnings, directory }: LoadedConfig, { logger, w
     await app.close()
     throw error
   }
+}
+
+/** What is still under way to a collector that does not answer keeps the process no longer than anything else does. */
+function endSoon (): void {
+  setTimeout(() => { process.exit() }, 500).unref()
 }
 
 interface Stopping {

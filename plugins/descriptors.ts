@@ -7,6 +7,7 @@ import { RedisCache } from '../services/cache/redis.js'
 import type { DescriptorCache } from '../services/cache/types.js'
 import { ConfigError } from '../services/errors/config-error.js'
 import { RedisUnavailable } from '../services/redis/connection.js'
+import { TracedCache } from '../services/tracing/traced-cache.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -16,8 +17,10 @@ declare module 'fastify' {
 }
 
 async function descriptorsPlugin (fastify: FastifyInstance): Promise<void> {
-  const { ociWorkers: workers, log } = fastify
-  const descriptors = new Descriptors({ cache: openCache(fastify), workers, log, isReported: error => error instanceof RedisUnavailable })
+  const { ociWorkers: workers, ociTracing: tracing, log } = fastify
+  const opened = openCache(fastify)
+  const cache = opened === undefined || tracing === undefined ? opened : new TracedCache(opened, tracing)
+  const descriptors = new Descriptors({ cache, workers, log, isReported: error => error instanceof RedisUnavailable })
   fastify.decorate('ociDescriptors', descriptors)
   if (descriptors.cache === undefined) return
   fastify.ociDebug.publish('cache', () => {
@@ -34,4 +37,4 @@ function openCache ({ ociConfig, ociRedis }: FastifyInstance): DescriptorCache |
   return new RedisCache(ociRedis)
 }
 
-export default fp(descriptorsPlugin, { name: 'oci-descriptors', fastify: '5.x', dependencies: ['oci-config', 'oci-debug', 'oci-redis', 'oci-workers'] })
+export default fp(descriptorsPlugin, { name: 'oci-descriptors', fastify: '5.x', dependencies: ['oci-config', 'oci-debug', 'oci-redis', 'oci-tracing', 'oci-workers'] })

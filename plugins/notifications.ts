@@ -45,14 +45,14 @@ declare module 'fastify' {
 const KEPT_MS = 250
 
 async function notificationsPlugin (fastify: FastifyInstance): Promise<void> {
-  const { ociConfig, ociWorkers: workers, ociDebug, ociRedis, log } = fastify
+  const { ociConfig, ociWorkers: workers, ociDebug, ociRedis, ociTracing: tracing, log } = fastify
   const { notifications: config } = ociConfig
   const settings = endpointSettings(config)
   const limits = { events: config.maxqueue, bytes: config.maxqueuebytes }
   const redis: RedisCommands | undefined = ociRedis && { call: async (...command) => await ociRedis.run(async client => await client.call(...command)) }
   const queues = configuredQueues(ociConfig, { limits, clock: realClock, log }, redis)
   const stream = config.stream.enabled ? new EventStream(config.stream.buffer) : undefined
-  const notifications = new Notifications({ endpoints: settings, queues, stream, workers, limit: config.maxqueue, clock: realClock, log })
+  const notifications = new Notifications({ endpoints: settings, queues, stream, workers, limit: config.maxqueue, clock: realClock, log, tracing })
 
   fastify.addHook('preClose', done => {
     stream?.close()
@@ -82,6 +82,7 @@ function observer (fastify: FastifyInstance, notifications: Notifications): Even
       request: requestRecord(request, clientAddress(request)),
       actor: actorRecord(grant, request.headers.authorization),
       source: sourceOf(),
+      trace: request.ociSpan?.trace,
       locations,
       origin: request,
       includeReferences: includereferences,
@@ -106,4 +107,4 @@ function sourceRecord ({ server, ociConfig: { http: { addr, net } } }: FastifyIn
   }
 }
 
-export default fp(notificationsPlugin, { name: 'oci-notifications', fastify: '5.x', dependencies: ['oci-config', 'oci-debug', 'oci-redis', 'oci-workers'] })
+export default fp(notificationsPlugin, { name: 'oci-notifications', fastify: '5.x', dependencies: ['oci-config', 'oci-debug', 'oci-redis', 'oci-tracing', 'oci-workers'] })

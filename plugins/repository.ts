@@ -7,6 +7,7 @@ import { AccessRefused } from '../services/auth/refusal.js'
 import { OciError } from '../services/errors/oci-error.js'
 import { parseRepositoryName } from '../services/reference/reference.js'
 import type { RepositoryName } from '../services/reference/reference.js'
+import { whenServed } from '../services/http/served.js'
 import { parseMount } from '../services/http/mount.js'
 import type { Repository } from '../services/registry/types.js'
 
@@ -73,7 +74,15 @@ async function repositoryPlugin (fastify: FastifyInstance): Promise<void> {
     refuseSwitchedOff(request)
     const warnings: string[] = []
     let repository = ociNamespace.repository(name)
-    if (!ociPolicy.isEmpty) repository = ociPolicy.protect(repository, { grant, log: request.log, warn: text => { if (!warnings.includes(text)) warnings.push(text) } })
+    if (!ociPolicy.isEmpty) {
+      repository = ociPolicy.protect(repository, {
+        grant,
+        log: request.log,
+        warn: text => { if (!warnings.includes(text)) warnings.push(text) },
+        // A redirect to where storage serves it counts as well.
+        ...(request.method === 'GET' ? { whenPulled: callback => { whenServed(reply.raw, status => { if (status < 300 || status === 307) callback() }) } } : {})
+      })
+    }
     repository = ociEvents.observe(repository, grant, request, reply)
     for (const decorate of ociMiddleware.repository) repository = decorate(repository)
     request.oci = { grant, repository, warnings, mayPull: other => mayPull(ociAuth, request, other) }

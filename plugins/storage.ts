@@ -5,6 +5,7 @@ import { createDriver } from '../services/storage/create.js'
 import type { StorageDriver } from '../services/storage/driver.js'
 import { ForwardingDriver, KeptOpenDriver } from '../services/storage/forwarding-driver.js'
 import { guarded } from '../services/storage/guarded.js'
+import { TracedDriver } from '../services/tracing/traced-driver.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -18,11 +19,12 @@ export interface StoragePluginOptions {
 }
 
 async function storagePlugin (fastify: FastifyInstance, { driver: given }: StoragePluginOptions): Promise<void> {
-  const { ociConfig, ociMiddleware, ociMetrics } = fastify
+  const { ociConfig, ociMiddleware, ociMetrics, ociTracing } = fastify
   let driver = guarded(given === undefined ? await createDriver(ociConfig.storage) : new KeptOpenDriver(given))
   fastify.addHook('onClose', async () => { await driver.close() })
   // What is measured is the storage itself.
   if (ociMetrics !== undefined) driver = new MeasuredDriver(driver, ociMetrics)
+  if (ociTracing !== undefined) driver = new TracedDriver(driver, ociTracing)
   // A middleware is somebody else's code as a driver is: it is guarded as well.
   for (const decorate of ociMiddleware.storage) {
     const decorated = await decorate(driver)
@@ -32,4 +34,4 @@ async function storagePlugin (fastify: FastifyInstance, { driver: given }: Stora
   fastify.decorate('ociDriver', driver)
 }
 
-export default fp(storagePlugin, { name: 'oci-storage', fastify: '5.x', dependencies: ['oci-config', 'oci-metrics', 'oci-middleware'] })
+export default fp(storagePlugin, { name: 'oci-storage', fastify: '5.x', dependencies: ['oci-config', 'oci-metrics', 'oci-middleware', 'oci-tracing'] })

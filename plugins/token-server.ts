@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import errorsPlugin from './errors.js'
 import headersPlugin from './headers.js'
+import requestTracingPlugin from './request-tracing.js'
 import validationPlugin from './validation.js'
 import tokenRoutes from '../routes/token.js'
 
@@ -11,6 +12,7 @@ async function tokenServerPlugin (fastify: FastifyInstance): Promise<void> {
   const { tokenserver, realm } = auth?.htpasswd ?? {}
   if (server === null || tokenserver === undefined || realm === undefined) return
   await fastify.register(async function tokens (scope) {
+    await scope.register(requestTracingPlugin)
     await scope.register(errorsPlugin)
     await scope.register(validationPlugin)
     await scope.register(headersPlugin)
@@ -23,4 +25,4 @@ async function tokenServerPlugin (fastify: FastifyInstance): Promise<void> {
   })
 }
 
-export default fp(tokenServerPlugin, { name: 'oci-token-server', fastify: '5.x', dependencies: ['oci-config', 'oci-auth'] })
+export default fp(tokenServerPlugin, { name: 'oci-token-server', fastify: '5.x', dependencies: ['oci-config', 'oci-auth', 'oci-tracing'] })

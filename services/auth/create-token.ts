@@ -7,11 +7,13 @@ import { TrustedKeys, configured, readBundle } from './keys/trusted-keys.js'
 import { autoRedirected } from './realm.js'
 import { TokenController } from './token.js'
 import { TokenVerifier } from './token-verifier.js'
+import type { Tracing } from '../tracing/tracing.js'
 
 export type TokenConfig = NonNullable<NonNullable<RegistryConfig['auth']>['token']>
 
 export interface TokenControllerContext {
   readonly warn: (message: string, error: unknown) => void
+  readonly tracing?: Tracing | undefined
   readonly now?: () => number
 }
 
@@ -24,7 +26,7 @@ const FILE = { maxAgeMs: 2000, cooldownMs: 1000 }
  *
  * @throws {ConfigError} when the keys cannot be read, or there are none
  */
-export async function createTokenController (config: TokenConfig, { warn, now = Date.now }: TokenControllerContext): Promise<{ controller: TokenController, verifier: TokenVerifier }> {
+export async function createTokenController (config: TokenConfig, { warn, tracing, now = Date.now }: TokenControllerContext): Promise<{ controller: TokenController, verifier: TokenVerifier }> {
   const { realm, service, services, issuer, issuers, rootcertbundle, jwks, jwksurl, autoredirect, autoredirectpath } = config
   if (rootcertbundle === undefined && jwks === undefined && jwksurl === undefined) {
     throw new ConfigError('auth.token: one of rootcertbundle, jwks and jwksurl is needed')
@@ -36,7 +38,7 @@ export async function createTokenController (config: TokenConfig, { warn, now = 
     ...options, now, changed, failed: error => { warn(`${source} cannot be read; the keys from before stay in use`, error) }
   })
   const file = jwks === undefined ? undefined : set('auth.token.jwks', { ...FILE, load: fileLoader(jwks) })
-  const url = jwksurl === undefined ? undefined : set('auth.token.jwksurl', { load: urlLoader(jwksurl), maxAgeMs: parseDuration(config.jwksmaxage), cooldownMs: parseDuration(config.jwkscooldown) })
+  const url = jwksurl === undefined ? undefined : set('auth.token.jwksurl', { load: urlLoader(jwksurl, { tracing }), maxAgeMs: parseDuration(config.jwksmaxage), cooldownMs: parseDuration(config.jwkscooldown) })
   const keys = new TrustedKeys({ ...bundle, sets: [file, url].filter(one => one !== undefined) })
   const verifier = new TokenVerifier({ keys, issuers: [issuer, ...issuers], audiences: [service, ...services], algorithms, now })
   await file?.load().catch((error: unknown) => configured('auth.token.jwks', () => { throw error }))

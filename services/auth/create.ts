@@ -11,6 +11,7 @@ import { Logins } from './logins.js'
 import { AccessPolicy } from './policy.js'
 import { SillyController } from './silly.js'
 import type { TokenServer } from './token-server.js'
+import type { Tracing } from '../tracing/tracing.js'
 
 type AuthConfig = NonNullable<RegistryConfig['auth']>
 type HtpasswdConfig = NonNullable<AuthConfig['htpasswd']>
@@ -23,6 +24,8 @@ export interface AccessParts {
   readonly prefix?: string
   /** `http.host`: how clients call this server, if that is configured. */
   readonly host?: string | undefined
+  /** Undefined where requests are not traced. */
+  readonly tracing?: Tracing | undefined
 }
 
 /** A controller that may come with a token server: what hands out the tokens that it takes. */
@@ -37,7 +40,7 @@ export async function createAccessController ({ silly, htpasswd, token }: AuthCo
   if (token === undefined) return openAccess
   // Loaded where it is needed: the cryptography of tokens would cost every start.
   const { createTokenController } = await import('./create-token.js')
-  const { controller, verifier } = await createTokenController(token, { warn: (message, err) => { parts.log.warn({ err }, message) } })
+  const { controller, verifier } = await createTokenController(token, { tracing: parts.tracing, warn: (message, err) => { parts.log.warn({ err }, message) } })
   parts.debug?.publish('token', () => verifier.state)
   return controller
 }

@@ -4,6 +4,8 @@ import type { EnvelopeFormat } from './envelope.js'
 import { EndpointRefused, HttpSink } from './http-sink.js'
 import type { Log } from '../log/log.js'
 import type { EventQueue, Serialized } from './queue.js'
+import { TracedSink } from '../tracing/traced-sink.js'
+import type { Tracing } from '../tracing/tracing.js'
 
 /** An endpoint of the configuration, its defaults filled in and its durations in milliseconds. */
 export interface EndpointSettings {
@@ -45,6 +47,8 @@ export interface EndpointParts {
   readonly queue: EventQueue
   readonly clock: Clock
   readonly log: Log
+  /** Undefined where requests are not traced. */
+  readonly tracing?: Tracing | undefined
 }
 
 /** One receiver of events: what it does not want is left out, the rest waits in its queue and is delivered from there. */
@@ -61,15 +65,22 @@ export class Endpoint {
   #lastError: { time: string, message: string } | undefined
 
   constructor (parts: EndpointParts) {
-    const { settings, queue, clock, log } = parts
+    const { settings, queue, clock, log, tracing } = parts
     const { name, threshold, backoff } = settings
     this.settings = settings
     this.#parts = parts
-    this.#sink = new HttpSink({ ...settings, onAnswer: status => { this.#statuses[status] = (this.#statuses[status] ?? 0) + 1 } })
+    this.#sink = new HttpSink({
+      ...settings,
+      traceHeaders: () => tracing?.headers() ?? {},
+      onAnswer: status => {
+        this.#statuses[status] = (this.#statuses[status] ?? 0) + 1
+        tracing?.note({ 'http.response.status_code': Number.parseInt(status, 10) })
+      }
+    })
     this.#delivery = new Delivery({
       name,
       queue,
-      sink: this.#sink,
+      sink: tracing === undefined ? this.#sink : new TracedSink(this.#sink, tracing, settings),
       threshold,
       backoff,
       clock,

@@ -14,7 +14,12 @@ const MEDIA_TYPE: Readonly<Record<'v1' | 'v2', string>> = {
 export function envelope (event: RegistryEvent, format: EnvelopeFormat): Envelope {
   if (format === 'cloudevents') return { contentType: 'application/cloudevents+json; charset=utf-8', body: JSON.stringify(cloudEvent(event)) }
   // Three spaces, as docker's registry has them: some receivers keep the text as it came.
-  return { contentType: MEDIA_TYPE[format], body: JSON.stringify({ events: [format === 'v1' ? version1(event) : event] }, null, 3) }
+  return { contentType: MEDIA_TYPE[format], body: JSON.stringify({ events: [format === 'v1' ? version1(dockerEvent(event)) : dockerEvent(event)] }, null, 3) }
+}
+
+/** The event with the fields that docker's registry has. */
+function dockerEvent ({ traceparent: _traceparent, tracestate: _tracestate, ...event }: RegistryEvent): RegistryEvent {
+  return event
 }
 
 /** Registry 2 leaves out what is empty, which is what a deletion does not tell. */
@@ -25,7 +30,7 @@ function version1 (event: RegistryEvent): object {
 
 /** CloudEvents 1.0 in structured mode: `source` and `id` together name the event, `data` is docker's event. */
 function cloudEvent (event: RegistryEvent): object {
-  const { id, timestamp, action, target: { repository, tag, digest }, source } = event
+  const { id, timestamp, action, target: { repository, tag, digest }, source, traceparent, tracestate } = event
   return {
     specversion: '1.0',
     id,
@@ -34,6 +39,9 @@ function cloudEvent (event: RegistryEvent): object {
     subject: `${repository}${tag === undefined ? '' : `:${tag}`}${digest === '' ? '' : `@${digest}`}`,
     time: timestamp,
     datacontenttype: 'application/json',
-    data: event
+    // The extension for distributed tracing.
+    ...(traceparent === undefined ? {} : { traceparent }),
+    ...(tracestate === undefined ? {} : { tracestate }),
+    data: dockerEvent(event)
   }
 }

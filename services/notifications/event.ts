@@ -55,6 +55,9 @@ export interface RegistryEvent {
   readonly request: RequestRecord
   readonly actor: ActorRecord
   readonly source: SourceRecord
+  /** The trace it happened in, as W3C's headers name it; where requests are traced. No endpoint of docker's format gets them. */
+  readonly traceparent?: string
+  readonly tracestate?: string
 }
 
 /** Content that is there: on push, pull and mount. */

@@ -14,6 +14,8 @@ export interface HttpSinkOptions {
   readonly format: EnvelopeFormat
   /** Signs what is sent. */
   readonly secret?: string | undefined
+  /** Tell the endpoint of the trace an event belongs to. */
+  readonly traceHeaders?: () => Readonly<Record<string, string>>
   /** Called for every answer, with its status as in `200 OK`. */
   readonly onAnswer: (status: string) => void
 }
@@ -62,10 +64,10 @@ export class HttpSink implements EventSink {
   }
 
   async #post (event: RegistryEvent, stopped: AbortSignal): Promise<void> {
-    const { timeout, format, secret, onAnswer } = this.#options
+    const { timeout, format, secret, traceHeaders, onAnswer } = this.#options
     const { contentType, body } = envelope(event, format)
     const signature = secret === undefined ? {} : sign(secret, { id: event.id, seconds: Math.floor(Date.now() / 1000), body })
-    const headers = { 'content-type': contentType, ...this.#headers, ...signature }
+    const headers = { 'content-type': contentType, ...this.#headers, ...signature, ...traceHeaders?.() }
     const code = await within(timeout, stopped, async signal => {
       const { statusCode, body: answer } = await this.#pool.request({ method: 'POST', path: this.#path, headers, body, signal })
       // The status is all there is to know; what happens to the rest of the answer changes nothing.

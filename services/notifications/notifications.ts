@@ -8,6 +8,7 @@ import { Outbox } from './outbox.js'
 import type { Serialized } from './queue.js'
 import type { Queues } from './queues.js'
 import { Subscribers } from './subscribers.js'
+import type { Tracing } from '../tracing/tracing.js'
 
 export interface NotificationsOptions {
   readonly endpoints: readonly EndpointSettings[]
@@ -19,6 +20,8 @@ export interface NotificationsOptions {
   readonly limit: number
   readonly clock: Clock
   readonly log: Log
+  /** Undefined where requests are not traced. */
+  readonly tracing?: Tracing | undefined
 }
 
 const TOPIC = 'notifications'
@@ -96,11 +99,11 @@ export class Notifications {
   }
 
   async #openAll (): Promise<readonly Endpoint[]> {
-    const { endpoints, queues, clock, log } = this.#options
+    const { endpoints, queues, clock, log, tracing } = this.#options
     if (endpoints.length === 0) return []
     // Loaded where somebody is told: its HTTP client would cost every start.
     const { Endpoint } = await import('./endpoint.js')
-    this.#open = await Promise.all(endpoints.map(async settings => new Endpoint({ settings, queue: await queues.open(settings.name), clock, log })))
+    this.#open = await Promise.all(endpoints.map(async settings => new Endpoint({ settings, queue: await queues.open(settings.name), clock, log, tracing })))
     return this.#open
   }
 

@@ -3,6 +3,7 @@ import type { Locations, RequestOrigin } from '../http/locations.js'
 import type { Digest, RepositoryName, Tag } from '../reference/reference.js'
 import type { Descriptor, StoredManifest } from '../registry/types.js'
 import type { RepositoryListener } from './bridge.js'
+import type { TraceContext } from '../tracing/trace-context.js'
 import type { ActorRecord, EventAction, EventDescriptor, EventTarget, RegistryEvent, RequestRecord, SourceRecord } from './event.js'
 
 /** What the events of one request have in common, and where they go. */
@@ -11,6 +12,8 @@ export interface EventContext {
   readonly request: RequestRecord
   readonly actor: ActorRecord
   readonly source: SourceRecord
+  /** Undefined where requests are not traced. */
+  readonly trace: TraceContext | undefined
   readonly locations: Locations
   readonly origin: RequestOrigin
   /** Lists what manifests refer to. */
@@ -68,8 +71,8 @@ export class RequestListener implements RepositoryListener {
   }
 
   async #emit (action: EventAction, target: EventTarget): Promise<void> {
-    const { request, actor, source, emit } = this.#context
-    await emit({ id: uuid(), timestamp: new Date().toISOString(), action, target, request, actor, source })
+    const { request, actor, source, trace, emit } = this.#context
+    await emit({ id: uuid(), timestamp: new Date().toISOString(), action, target, request, actor, source, ...trace })
   }
 
   #blob ({ mediaType, digest, size }: Descriptor, fromRepository?: RepositoryName): EventTarget {

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import type { Grant } from '../auth/access.js'
 import { OciError } from '../errors/oci-error.js'
 import type { Log } from '../log/log.js'
@@ -6,7 +7,7 @@ import { finding } from './finding.js'
 import type { Finding } from './finding.js'
 import type { Denial, PolicyQuestion, UploadLimit } from './hooks.js'
 import { Inquiry } from './inquiry.js'
-import type { AnyVerdict, BeforeHook, HookName, PolicyRule, Questions, RuleHook } from './rule.js'
+import type { AfterHook, AnyVerdict, BeforeHook, HookName, PolicyRule, Questions, RuleHook } from './rule.js'
 import { PolicyTimeout, within } from './within.js'
 
 export interface PolicyEngineOptions {
@@ -25,6 +26,8 @@ export interface PolicyCaller {
   readonly log: Log
   /** Takes what is to be said in a `Warning` header. */
   readonly warn: (text: string) => void
+  /** Calls back when the client has the content that it asked for; of requests that ask for some. */
+  readonly whenPulled?: (callback: () => void) => void
 }
 
 /** What a question has besides what every question has. */
@@ -114,9 +117,10 @@ export class PolicyEngine {
     return objects
   }
 
-  /** Tells all hooks of a name, one after the other; nobody waits. */
-  tell<K extends 'afterPush' | 'afterDelete'> (name: K, question: Questions[K], { log }: PolicyCaller): void {
+  /** Tells all hooks of a name, one after the other; nobody waits, not even for what a hook does at once. */
+  tell<K extends AfterHook> (name: K, question: Questions[K], { log }: PolicyCaller): void {
     const telling = (async () => {
+      await setImmediate()
       for (const { rule, hook } of this.#list(name)) {
         try {
           await within(this.#options.timeout, signal => hook({ ...question, signal }))

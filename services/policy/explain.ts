@@ -10,6 +10,7 @@ import type { Finding } from './finding.js'
 import { deletedTags, manifestQuestion } from './policy-manifests.js'
 import type { PolicyEngine } from './engine.js'
 import type { BeforeHook } from './rule.js'
+import { manifestDelete, manifestPull, noConfig } from './stored-content.js'
 
 export interface ExplainQuestion extends AccessQuestion {
   readonly reference?: Reference
@@ -70,8 +71,7 @@ export class Explainer {
     if (reference === undefined) return this.#unknown('beforePull', name, 'is asked about what is pulled')
     const stored = await find(repository, reference)
     if (stored === undefined) return [NOT_THERE]
-    const { descriptor, bytes } = stored
-    return await this.#parts.engine.rehearse('beforePull', { kind: 'manifest', reference, descriptor, bytes }, { grant, repository: name })
+    return await this.#parts.engine.rehearse('beforePull', manifestPull(repository, reference, stored), { grant, repository: name })
   }
 
   async #delete ({ grant, name, repository, reference }: Asked): Promise<Finding[]> {
@@ -79,10 +79,10 @@ export class Explainer {
     const who = { grant, repository: name }
     if (reference === undefined) return ['beforeDelete', 'beforeTag'].flatMap(hook => this.#unknown(hook as BeforeHook, name, 'is asked about what is deleted'))
     if (await find(repository, reference) === undefined) return [NOT_THERE]
-    const findings = await engine.rehearse('beforeDelete', { kind: 'tag' in reference ? 'tag' : 'manifest', reference }, who)
+    const findings = await engine.rehearse('beforeDelete', manifestDelete(repository, reference), who)
     if (!engine.has('beforeTag')) return findings
     for (const tag of await deletedTags(repository, reference)) {
-      findings.push(...await engine.rehearse('beforeTag', { tag, change: 'delete', current: async () => await repository.tags.get(tag) }, who))
+      findings.push(...await engine.rehearse('beforeTag', { tag, change: 'delete', config: noConfig, current: async () => await repository.tags.get(tag) }, who))
     }
     return findings
   }
@@ -100,7 +100,7 @@ export class Explainer {
   }
 
   async #tag ({ tags }: Repository, tag: Tag, who: { readonly grant: Grant, readonly repository: RepositoryName }): Promise<Finding[]> {
-    return await this.#parts.engine.rehearse('beforeTag', { tag, change: 'set', current: async () => await tags.get(tag) }, who)
+    return await this.#parts.engine.rehearse('beforeTag', { tag, change: 'set', config: noConfig, current: async () => await tags.get(tag) }, who)
   }
 
   #unknown (hook: BeforeHook, name: RepositoryName, reason: string): Finding[] {

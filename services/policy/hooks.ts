@@ -54,6 +54,11 @@ export interface TagQuestion extends PolicyQuestion {
   readonly change: 'set' | 'delete'
   /** What it is to point at; undefined when it is deleted, and in a rehearsal, where nobody has pushed anything. */
   readonly digest?: Digest
+  /** The manifest with that digest, where a push sets the tag. */
+  readonly descriptor?: Descriptor
+  readonly manifest?: ManifestContent
+  /** Its config, as in {@link ManifestQuestion}. */
+  readonly config: () => Promise<unknown>
   /** What it points at now. */
   readonly current: () => Promise<Digest | undefined>
 }
@@ -65,11 +70,20 @@ export interface PullQuestion extends PolicyQuestion {
   readonly descriptor: Descriptor
   /** The bytes of a manifest. */
   readonly bytes?: Buffer
+  /** The same, parsed when asked for; undefined for a blob, and for what another registry has stored and is no manifest here. */
+  readonly manifest: () => ManifestContent | undefined
+  /** The config of an image manifest, read and parsed when asked for; undefined when there is none, or it is not JSON. */
+  readonly config: () => Promise<unknown>
 }
 
+/** Something is to be deleted. What it is, is read when asked for; undefined when it is not there, or has no such thing. */
 export interface DeleteQuestion extends PolicyQuestion {
   readonly kind: 'manifest' | 'tag' | 'blob'
   readonly reference: Reference
+  readonly descriptor: () => Promise<Descriptor | undefined>
+  /** Of a tag, the manifest that it points at. */
+  readonly manifest: () => Promise<ManifestContent | undefined>
+  readonly config: () => Promise<unknown>
 }
 
 /** What was done. A manifest that is pushed by tag, or with tags, has them in `tags`. */
@@ -77,11 +91,27 @@ export interface PushNotice extends PolicyQuestion {
   readonly kind: 'manifest' | 'blob' | 'mount'
   readonly descriptor: Descriptor
   readonly tags: readonly Tag[]
+  /** What a manifest was pushed by. */
+  readonly reference?: Reference
+  /** Of a manifest. */
+  readonly manifest?: ManifestContent
+  /** Its config, as in {@link ManifestQuestion}. */
+  readonly config: () => Promise<unknown>
+  /** Where a blob was mounted from. */
+  readonly from?: RepositoryName
 }
+
+/**
+ * The client has what it pulled: its answer has been handed to the network in full, or says where storage serves it. Not
+ * of HEAD, nor where it had the content already (304).
+ */
+export type PullNotice = Omit<PullQuestion, 'bytes'>
 
 export interface DeleteNotice extends PolicyQuestion {
   readonly kind: 'manifest' | 'tag' | 'blob'
   readonly reference: Reference
+  /** Those that are gone: the tag itself, or all that pointed at the manifest. */
+  readonly tags: readonly Tag[]
 }
 
 /** No, and why. */
@@ -122,7 +152,8 @@ export interface PolicyHooks {
   readonly beforeTag?: Hook<TagQuestion, Verdict>
   readonly beforePull?: Hook<PullQuestion, Verdict>
   readonly beforeDelete?: Hook<DeleteQuestion, Verdict>
-  /** Told when it is done. Nobody waits for it, except the server when it stops. */
+  /** Told when it is done, and the answer is on its way. Nobody waits for it, except the server when it stops. */
   readonly afterPush?: Hook<PushNotice, undefined>
+  readonly afterPull?: Hook<PullNotice, undefined>
   readonly afterDelete?: Hook<DeleteNotice, undefined>
 }

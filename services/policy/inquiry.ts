@@ -30,6 +30,11 @@ export class Inquiry {
     if (this.#engine.has(name)) this.#engine.tell(name, this.#question(about, this.#repository), this.#caller)
   }
 
+  /** Tells those who wanted to know of a pull when the client has what it asked for; not if it never gets it. */
+  tellPulled (about: About<'afterPull'>): void {
+    if (this.#engine.has('afterPull')) this.#caller.whenPulled?.(() => { this.tell('afterPull', about) })
+  }
+
   /** What holds an upload to the limits that were set; it ends the inquiry when the upload's request does. */
   meter (upload: string): UploadMeter {
     const limits = this.#limits

@@ -3,6 +3,7 @@ import { ForwardingBlobStore } from '../registry/forwarding.js'
 import type { BlobStore, Descriptor, MountOptions, Review, StartUploadOptions } from '../registry/types.js'
 import type { UploadSession } from '../uploads/session.js'
 import type { Inquiry } from './inquiry.js'
+import { blobDelete, blobPull, noConfig } from './stored-content.js'
 
 /** Asks the policy before anything is done with blobs. */
 export class PolicyBlobs extends ForwardingBlobStore {
@@ -17,8 +18,10 @@ export class PolicyBlobs extends ForwardingBlobStore {
   override async stat (digest: Digest): Promise<Descriptor> {
     const descriptor = await super.stat(digest)
     const inquiry = this.#inquire()
+    const about = blobPull(digest, descriptor)
     return await inquiry.during(async () => {
-      await inquiry.ask('beforePull', { kind: 'blob', reference: { digest }, descriptor })
+      await inquiry.ask('beforePull', about)
+      inquiry.tellPulled(about)
       return descriptor
     })
   }
@@ -40,18 +43,17 @@ export class PolicyBlobs extends ForwardingBlobStore {
         throw error
       }
     }, result => result !== null)
-    if (mounted !== null) inquiry.tell('afterPush', { kind: 'mount', descriptor: mounted, tags: [] })
+    if (mounted !== null) inquiry.tell('afterPush', { kind: 'mount', descriptor: mounted, tags: [], config: noConfig, from })
     return mounted
   }
 
   override async delete (digest: Digest): Promise<void> {
     const inquiry = this.#inquire()
-    const about = { kind: 'blob', reference: { digest } } as const
     await inquiry.during(async () => {
-      await inquiry.ask('beforeDelete', about)
+      await inquiry.ask('beforeDelete', blobDelete(digest, async () => await this.inner.stat(digest)))
       await super.delete(digest)
     })
-    inquiry.tell('afterDelete', about)
+    inquiry.tell('afterDelete', { kind: 'blob', reference: { digest }, tags: [] })
   }
 
   override async startUpload (options: StartUploadOptions = {}): Promise<UploadSession> {
@@ -78,7 +80,7 @@ export class PolicyBlobs extends ForwardingBlobStore {
       await inquiry.ask('beforePush', { stage: 'finish', upload: session.id, digest, descriptor })
     }))
     this.#committed.add(session.id)
-    inquiry.tell('afterPush', { kind: 'blob', descriptor: committed, tags: [] })
+    inquiry.tell('afterPush', { kind: 'blob', descriptor: committed, tags: [], config: noConfig })
     return committed
   }
 
@@ -100,7 +102,7 @@ class SourceDenied extends Error {}
 
 async function mayPull (inquiry: Inquiry, from: RepositoryName, digest: Digest, descriptor: Descriptor): Promise<void> {
   try {
-    await inquiry.ask('beforePull', { kind: 'blob', reference: { digest }, descriptor }, from)
+    await inquiry.ask('beforePull', blobPull(digest, descriptor), from)
   } catch (error) {
     throw new SourceDenied('the source may not be pulled from', { cause: error })
   }

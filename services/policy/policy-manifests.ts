@@ -1,13 +1,12 @@
 import { createHash } from 'node:crypto'
-import { buffer } from 'node:stream/consumers'
 import { OciError } from '../errors/oci-error.js'
 import { digestOf } from '../reference/reference.js'
 import type { Digest, Reference, Tag } from '../reference/reference.js'
 import { ForwardingManifestStore } from '../registry/forwarding.js'
-import { MAX_MANIFEST_BYTES } from '../registry/manifest-contents.js'
 import type { ManifestPut, ManifestPutResult, Repository, StoredManifest, VerifiedManifest } from '../registry/types.js'
 import type { About } from './engine.js'
 import type { Inquiry } from './inquiry.js'
+import { configOf, manifestDelete, manifestPull, noConfig, once } from './stored-content.js'
 
 /** Asks the policy before anything is done with manifests, and with tags where manifests take them along. */
 export class PolicyManifests extends ForwardingManifestStore {
@@ -25,8 +24,10 @@ export class PolicyManifests extends ForwardingManifestStore {
   override async get (reference: Reference): Promise<StoredManifest> {
     const stored = await super.get(reference)
     const inquiry = this.#inquire()
+    const about = manifestPull(this.#repository, reference, stored)
     return await inquiry.during(async () => {
-      await inquiry.ask('beforePull', { kind: 'manifest', reference, descriptor: stored.descriptor, bytes: stored.bytes })
+      await inquiry.ask('beforePull', about)
+      inquiry.tellPulled(about)
       return stored
     })
   }
@@ -34,39 +35,42 @@ export class PolicyManifests extends ForwardingManifestStore {
   override async put (bytes: Buffer, options: ManifestPut): Promise<ManifestPutResult> {
     const inquiry = this.#inquire()
     const tags = 'tag' in options.reference ? [options.reference.tag] : options.tags ?? []
-    let isReviewed = false
-    const result = await inquiry.during(async () => {
+    let reviewed = undefined as VerifiedManifest | undefined
+    const { content, ...result } = await inquiry.during(async () => {
       const result = await super.put(bytes, {
         ...options,
         review: async verified => {
-          isReviewed = true
+          reviewed = verified
           await options.review?.(verified)
           await this.#review(inquiry, verified, options.reference, tags)
         }
       })
       // A middleware that does not hand on the review would be a way around every policy: it is to be found at once.
-      if (!isReviewed) throw new Error('a middleware stored a manifest without calling its review')
-      return result
+      if (reviewed === undefined) throw new Error('a middleware stored a manifest without calling its review')
+      return { ...result, content: reviewed.content }
     })
-    inquiry.tell('afterPush', { kind: 'manifest', descriptor: result.descriptor, tags })
+    const config = once(async () => await configOf(this.#repository, content))
+    inquiry.tell('afterPush', { kind: 'manifest', reference: options.reference, descriptor: result.descriptor, tags, manifest: content, config })
     return result
   }
 
   override async delete (reference: Reference): Promise<readonly Tag[]> {
     const inquiry = this.#inquire()
-    const about = { kind: 'tag' in reference ? 'tag' : 'manifest', reference } as const
+    const about = manifestDelete(this.#repository, reference)
     const deleted = await inquiry.during(async () => {
       await inquiry.ask('beforeDelete', about)
       if (this.#judgesTags) for (const tag of await deletedTags(this.#repository, reference)) await askToDelete(inquiry, this.#repository, tag)
       return await super.delete(reference)
     })
-    inquiry.tell('afterDelete', about)
+    inquiry.tell('afterDelete', { kind: about.kind, reference, tags: deleted })
     return deleted
   }
 
   async #review (inquiry: Inquiry, verified: VerifiedManifest, reference: Reference, tags: readonly Tag[]): Promise<void> {
-    await inquiry.ask('beforeManifest', manifestQuestion(this.#repository, verified, { reference, tags }))
-    for (const tag of tags) await askToSet(inquiry, this.#repository, tag, verified.descriptor.digest)
+    const about = manifestQuestion(this.#repository, verified, { reference, tags })
+    const { descriptor, manifest, config } = about
+    await inquiry.ask('beforeManifest', about)
+    for (const tag of tags) await askToSet(inquiry, this.#repository, tag, { digest: descriptor.digest, descriptor, manifest, config })
   }
 }
 
@@ -78,7 +82,7 @@ export function manifestQuestion (repository: Repository, { descriptor, canonica
     descriptor,
     canonical,
     manifest: content,
-    config: once(async () => content.config === undefined ? undefined : await readJson(repository, content.config.digest)),
+    config: once(async () => await configOf(repository, content)),
     sizeOf: async digest => await sizeOf(repository, digest)
   }
 }
@@ -91,23 +95,15 @@ export async function deletedTags ({ manifests, tags }: Repository, reference: R
   return await tags.pointingAt(new Set(digests))
 }
 
-export async function askToSet (inquiry: Inquiry, { tags }: Repository, tag: Tag, digest: Digest): Promise<void> {
-  await inquiry.ask('beforeTag', { tag, change: 'set', digest, current: async () => await tags.get(tag) })
+/** What a tag is to point at, and what is known of it. */
+type TagTarget = Pick<About<'beforeTag'>, 'descriptor' | 'manifest' | 'config'> & { readonly digest: Digest }
+
+export async function askToSet (inquiry: Inquiry, { tags }: Repository, tag: Tag, target: TagTarget): Promise<void> {
+  await inquiry.ask('beforeTag', { ...target, tag, change: 'set', current: async () => await tags.get(tag) })
 }
 
 export async function askToDelete (inquiry: Inquiry, { tags }: Repository, tag: Tag): Promise<void> {
-  await inquiry.ask('beforeTag', { tag, change: 'delete', current: async () => await tags.get(tag) })
-}
-
-async function readJson ({ blobs }: Repository, digest: Digest): Promise<unknown> {
-  const descriptor = await blobs.stat(digest)
-  if (descriptor.size > MAX_MANIFEST_BYTES) return undefined
-  const bytes = await buffer(await blobs.open(descriptor))
-  try {
-    return JSON.parse(bytes.toString('utf8'))
-  } catch {
-    return undefined
-  }
+  await inquiry.ask('beforeTag', { tag, change: 'delete', config: noConfig, current: async () => await tags.get(tag) })
 }
 
 async function sizeOf ({ blobs, manifests }: Repository, digest: Digest): Promise<number | undefined> {
@@ -122,9 +118,4 @@ async function sizeOf ({ blobs, manifests }: Repository, digest: Digest): Promis
     if (!OciError.is(error) || error.status !== 404) throw error
     return undefined
   }
-}
-
-function once<T> (read: () => Promise<T>): () => Promise<T> {
-  let reading: Promise<T> | undefined
-  return () => { reading ??= read(); return reading }
 }

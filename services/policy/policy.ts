@@ -25,7 +25,7 @@ export class Policy {
     const { name, blobs, manifests, tags, referrers } = repository
     const inquire = () => engine.inquiry(caller, name)
     const judgesTags = engine.has('beforeTag')
-    const reads = engine.has('beforePull')
+    const reads = engine.has('beforePull', 'afterPull')
     const deletes = engine.has('beforeDelete', 'afterDelete')
     return {
       name,

@@ -1,5 +1,5 @@
 import type { RepositoryName } from '../reference/reference.js'
-import type { Allowance, DeleteNotice, DeleteQuestion, ManifestQuestion, PolicyHooks, PullQuestion, PushNotice, PushQuestion, TagQuestion, Verdict } from './hooks.js'
+import type { Allowance, DeleteNotice, DeleteQuestion, ManifestQuestion, PolicyHooks, PullNotice, PullQuestion, PushNotice, PushQuestion, TagQuestion, Verdict } from './hooks.js'
 
 /** What each hook is asked or told. */
 export interface Questions {
@@ -9,6 +9,7 @@ export interface Questions {
   beforePull: PullQuestion
   beforeDelete: DeleteQuestion
   afterPush: PushNotice
+  afterPull: PullNotice
   afterDelete: DeleteNotice
 }
 export type HookName = keyof Questions
@@ -31,7 +32,7 @@ export interface PolicyRule {
   readonly hooks: { readonly [K in HookName]?: RuleHook<K> }
 }
 
-const NAMES: readonly HookName[] = ['beforePush', 'beforeManifest', 'beforeTag', 'beforePull', 'beforeDelete', 'afterPush', 'afterDelete']
+const NAMES: readonly HookName[] = ['beforePush', 'beforeManifest', 'beforeTag', 'beforePull', 'beforeDelete', 'afterPush', 'afterPull', 'afterDelete']
 
 /** Every hook in code as a rule of its own, so that each has a name. */
 export function rulesOfHooks (hooks: PolicyHooks): PolicyRule[] {

@@ -197,6 +197,7 @@ t.test('afterPush and afterDelete tell what was done, and only that; nobody wait
   await app.inject({ method: 'POST', url: `/v2/other/app/blobs/uploads/?mount=${layer.digest}&from=${NAME}` })
   await app.inject({ method: 'DELETE', url: `${V2}/manifests/1.0` })
   await app.inject({ method: 'DELETE', url: `${V2}/manifests/gone` })
+  await new Promise(resolve => { setImmediate(resolve) })
   t.same(told, [`blob ${config.digest} `, `blob ${layer.digest} `, `manifest ${pushed.digest} 1.0`, `mount ${layer.digest} `, 'deleted tag'])
   let isClosed = false
   const closing = app.close().then(() => { isClosed = true })

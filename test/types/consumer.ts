@@ -88,7 +88,8 @@ const hooks: PolicyHooks = {
   beforePull: () => ({ limit: () => undefined }),
   // @ts-expect-error a code that does not exist
   beforeDelete: () => ({ deny: 'no', code: 'NO_SUCH_CODE' }),
-  afterPush: async ({ kind, tags }) => { texts.push(kind, ...tags) }
+  afterPush: async ({ kind, tags }) => { texts.push(kind, ...tags) },
+  afterPull: async ({ reference, manifest }) => { texts.push('tag' in reference ? reference.tag : reference.digest, manifest()?.mediaType ?? '') }
 }
 await app.register(registry, {
   hooks,

@@ -1,4 +1,6 @@
 import { readFile, stat } from 'node:fs/promises'
+import { clientAttributes } from '../../tracing/client-attributes.js'
+import type { Tracing } from '../../tracing/tracing.js'
 
 const MAX_BYTES = 1024 * 1024
 const TIMEOUT_MS = 5000
@@ -16,10 +18,16 @@ export function fileLoader (path: string): () => Promise<string | undefined> {
   }
 }
 
+export interface UrlLoaderOptions {
+  readonly timeoutMs?: number
+  readonly maxBytes?: number
+  readonly tracing?: Tracing | undefined
+}
+
 /** Reads a URL within bounds: 5 seconds, 1 MiB, no redirects to elsewhere. */
-export function urlLoader (url: string, { timeoutMs = TIMEOUT_MS, maxBytes = MAX_BYTES } = {}): () => Promise<string> {
-  return async () => {
-    const response = await fetch(url, { redirect: 'error', signal: AbortSignal.timeout(timeoutMs), headers: { accept: 'application/jwk-set+json, application/json' } })
+export function urlLoader (url: string, { timeoutMs = TIMEOUT_MS, maxBytes = MAX_BYTES, tracing }: UrlLoaderOptions = {}): () => Promise<string> {
+  const load = async (): Promise<string> => {
+    const response = await fetch(url, { redirect: 'error', signal: AbortSignal.timeout(timeoutMs), headers: { accept: 'application/jwk-set+json, application/json', ...tracing?.headers() } })
     if (!response.ok) {
       await response.body?.cancel()
       throw new Error(`the server answered ${response.status}`)
@@ -34,4 +42,7 @@ export function urlLoader (url: string, { timeoutMs = TIMEOUT_MS, maxBytes = MAX
     }
     return Buffer.concat(parts).toString('utf8')
   }
+  if (tracing === undefined) return load
+  const step = { name: 'load key set', kind: 'client', attributes: clientAttributes('GET', url) } as const
+  return async () => await tracing.step(step, load)
 }

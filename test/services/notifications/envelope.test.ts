@@ -82,6 +82,14 @@ t.test('a CloudEvent 1.0 in structured mode holds the event', async t => {
   t.equal((JSON.parse(envelope(deleted, 'cloudevents').body) as { subject: string }).subject, 'team/app:old')
 })
 
+t.test('the trace of an event is for receivers of CloudEvents, in the extension for it; docker\'s envelopes have their own fields', async t => {
+  const trace = { traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`, tracestate: 'vendor=value' }
+  const plain = event('0198', 'push', 'latest')
+  for (const format of ['v1', 'v2'] as const) t.equal(envelope({ ...plain, ...trace }, format).body, envelope(plain, format).body)
+  t.match(JSON.parse(envelope({ ...plain, ...trace }, 'cloudevents').body), { ...trace, data: plain })
+  t.notMatch(JSON.stringify((JSON.parse(envelope({ ...plain, ...trace }, 'cloudevents').body) as { data: object }).data), /trace/)
+})
+
 t.test('a signature is that of Standard Webhooks: over id, time and body', async t => {
   // The example that standardwebhooks.com verifies its libraries with.
   t.strictSame(sign('whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', { id: 'msg_p5jXN8AQM9LWM0D4loKWxJek', seconds: 1614265330, body: '{"test": 2432232314}' }), {
