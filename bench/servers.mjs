@@ -14,17 +14,17 @@ const START_SECONDS = 15
  * @typedef {{ name: string, url: string, pid?: number, stop: () => Promise<void> }} Server
  */
 
-/** Our own, as built: filesystem storage, fsync on, no access log. @returns {Promise<Server>} */
-export async function startOurs (directory) {
-  return await start('oci-registry', directory, config => [process.execPath, [CLI, 'serve', config]], {
-    version: '0.1', log: { level: 'error' }
-  })
+const QUIET = { level: 'error', accesslog: { disabled: true } }
+
+/** Our own, as built: filesystem storage, fsync on, logs errors only unless told otherwise. @returns {Promise<Server>} */
+export async function startOurs (directory, { name = 'oci-registry', log = QUIET, stdio } = {}) {
+  return await start(name, directory, config => [process.execPath, [CLI, 'serve', config]], { version: '0.1', log }, stdio)
 }
 
 /** Debian's package docker-registry with the same storage and as little logging. @returns {Promise<Server>} */
 export async function startDockerRegistry (directory) {
   return await start('docker-registry', directory, config => ['docker-registry', ['serve', config]], {
-    version: 0.1, log: { level: 'error', accesslog: { disabled: true } }
+    version: 0.1, log: QUIET
   })
 }
 
@@ -33,7 +33,7 @@ export function attach (url) {
   return { name: new URL(url).host, url: new URL(url).origin, stop: async () => {} }
 }
 
-async function start (name, directory, commandLine, config) {
+async function start (name, directory, commandLine, config, stdio = ['ignore', 'ignore', 'inherit']) {
   const host = `127.0.0.1:${await freePort()}`
   const home = join(directory, name)
   const file = join(home, 'config.yml')
@@ -45,7 +45,7 @@ async function start (name, directory, commandLine, config) {
     http: { addr: host }
   }))
   const [command, args] = commandLine(file)
-  const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, OTEL_TRACES_EXPORTER: 'none' } })
+  const child = spawn(command, args, { stdio, env: { ...process.env, OTEL_TRACES_EXPORTER: 'none' } })
   await once(child, 'spawn')
   const ended = once(child, 'exit')
   const stop = async () => {

@@ -1,0 +1,42 @@
+// What logging costs: manifest GET with the log of requests and the access log, and with errors only, in alternating
+// rounds: `npm run build && node bench/logging.mjs [text|json|logstash]`. Wants logging to cost less than 25 % of the
+// requests per second and exits with status 1 when it is more. SECONDS and ROUNDS set how long.
+import { closeSync, openSync, statSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { medians } from './report.mjs'
+import { measureRequests, prepareRequests } from './requests.mjs'
+import { startOurs } from './servers.mjs'
+
+const [formatter = 'text'] = process.argv.slice(2)
+const SECONDS = Number(process.env.SECONDS ?? 3)
+const ROUNDS = Number(process.env.ROUNDS ?? 7)
+const LIMIT = 0.25
+const REQUEST = 'manifest GET by tag'
+
+const scratch = await mkdtemp(join(tmpdir(), 'logging-'))
+const files = ['access.log', 'server.log'].map(name => join(scratch, name))
+const [out, err] = files.map(file => openSync(file, 'a'))
+const servers = []
+try {
+  servers.push(await startOurs(scratch, { name: 'quiet' }))
+  servers.push(await startOurs(scratch, { name: 'logging', log: { level: 'info', formatter }, stdio: ['ignore', out, err] }))
+  const requests = await Promise.all(servers.map(prepareRequests))
+  const rounds = servers.map(() => [])
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const i of round % 2 === 0 ? [0, 1] : [1, 0]) rounds[i].push(await measureRequests(servers[i], requests[i][REQUEST], SECONDS))
+  }
+  const [quiet, logging] = rounds.map(medians)
+  const cost = 1 - logging.perSecond / quiet.perSecond
+  for (const [i, { perSecond, p99, cpuMicroseconds }] of [quiet, logging].entries()) {
+    console.log(`${servers[i].name.padEnd(8)} ${Math.round(perSecond)} /s, p99 ${p99.toFixed(2)} ms, ${cpuMicroseconds.toFixed(1)} µs of CPU each`)
+  }
+  console.log(`written: ${files.map(file => `${Math.round(statSync(file).size / 1e6)} MB`).join(' of access log, ')} of log (${formatter})`)
+  console.log(`logging costs ${(cost * 100).toFixed(1)} % of the requests per second, ${(logging.cpuMicroseconds - quiet.cpuMicroseconds).toFixed(1)} µs of CPU each (medians of ${ROUNDS} rounds; less than ${LIMIT * 100} % wanted)`)
+  process.exitCode = cost < LIMIT ? 0 : 1
+} finally {
+  await Promise.all(servers.map(server => server.stop()))
+  for (const descriptor of [out, err]) closeSync(descriptor)
+  await rm(scratch, { recursive: true })
+}
