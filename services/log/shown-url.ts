@@ -11,7 +11,7 @@ const MAX_LENGTH = 2048
 /** A URL as a log may show it: values of parameters that the registry does not know are `***`, and so is a user's part. */
 export function shownUrl (url: string): string {
   if (url.length > MAX_LENGTH) url = clipped(url, MAX_LENGTH)
-  if (url.charCodeAt(0) !== 47 /* / */) url = url.replace(/^([a-z][\w+.-]*:)?(\/\/)?[^/?#]*@/i, '$1$2***@')
+  if (url.charCodeAt(0) !== 47 /* / */) url = url.replace(/^([a-z][\w+.-]*:\/\/)?[^/?#]*@/i, (_user, scheme: string = '') => `${scheme}***@`)
   const query = url.indexOf('?')
   return query === -1 ? url : `${url.slice(0, query)}?${url.slice(query + 1).split('&').map(shownParameter).join('&')}`
 }
