@@ -68,6 +68,7 @@ export class AccessLog {
       sleep(ms, undefined, { signal: controller.signal }).catch(() => {})
     ])
     controller.abort()
+    if (!this.#isEmpty) this.#options.log.warn('access log: lines are lost: its reader is too slow')
     return this.#isEmpty
   }
 
@@ -116,13 +117,13 @@ export class AccessLog {
   #written (): void {
     this.#isWriting = false
     if (this.#chunks.length > 0) return this.#write()
-    if (this.#lost > 0) this.#options.log.warn({ lines: this.#lost }, 'access log: lines were lost, because its reader is too slow')
+    if (this.#lost > 0) this.#options.log.warn({ lines: this.#lost }, 'access log: its reader goes on; lines were lost')
     this.#lost = 0
     this.#whenEmpty()
   }
 
   #lose (): void {
-    if (this.#lost++ === 0) this.#options.log.warn('access log: its reader is too slow; lines are lost')
+    if (this.#lost++ === 0) this.#options.log.warn('access log: lines are lost: its reader is too slow')
   }
 
   /** A reader that is gone does not come back. What else goes wrong, such as a full disk, may be over with the next line. */

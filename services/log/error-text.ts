@@ -18,7 +18,7 @@ export function errorRecord (error: unknown): unknown {
   return { type: error.name, message: withoutSecrets(error.message), ...code, stack: errorText(error) }
 }
 
-/** URLs in messages may be signed, or have a password. */
-function withoutSecrets (text: string): string {
-  return text.replace(/(https?:\/\/)[^\s/"'@]*@/g, '$1***@').replace(/(https?:\/\/[^\s?"']*\?)[^\s"')]+/g, '$1***')
+/** A URL in a message may be signed, or have a password. */
+export function withoutSecrets (text: string): string {
+  return text.replace(/:\/\/[^\s/"'@]*@/g, '://***@').replace(/\?\S+/g, '?***')
 }

@@ -1,4 +1,5 @@
 import type { StorageDriver } from '../storage/driver.js'
+import { withoutSecrets } from './error-text.js'
 import type { Log } from './log.js'
 import { goDuration } from './request-fields.js'
 
@@ -30,7 +31,7 @@ export function loggedDriver (driver: StorageDriver, log: Log): StorageDriver {
       return (path: string, ...rest: unknown[]): unknown => {
         const began = performance.now()
         const tell = (error?: unknown): void => {
-          const failure = error === undefined ? {} : { 'err.message': error instanceof Error ? error.message : String(error) }
+          const failure = error === undefined ? {} : { 'err.message': withoutSecrets(error instanceof Error ? error.message : String(error)) }
           log.debug({ 'trace.duration': goDuration(performance.now() - began), ...failure }, `${target.name}.${action}(${JSON.stringify(path)})`)
         }
         const result: unknown = Reflect.apply(member, target, [path, ...rest])

@@ -1,7 +1,7 @@
 import type { OciErrorEntry } from '../errors/oci-error.js'
 import { OciError } from '../errors/oci-error.js'
 import type { Resource } from '../reference/resource-path.js'
-import { errorText } from './error-text.js'
+import { errorText, withoutSecrets } from './error-text.js'
 import type { Fields } from './formats.js'
 import { clipped } from './printable.js'
 import { shownUrl } from './shown-url.js'
@@ -76,7 +76,7 @@ export function errorFields (known: OciError, error: unknown): Fields {
   const [first, ...others] = known.entries()
   return {
     'err.code': known.code.toLowerCase().replaceAll('_', ' '),
-    'err.message': clipped(known.message, MAX_LENGTH),
+    'err.message': clipped(withoutSecrets(known.message), MAX_LENGTH),
     'err.detail': first === undefined ? undefined : detailOf([first, ...others]),
     'err.cause': known.status >= 500 ? errorText(error) : undefined
   }
@@ -85,8 +85,8 @@ export function errorFields (known: OciError, error: unknown): Fields {
 function detailOf (entries: readonly OciErrorEntry[]): string | undefined {
   const details = entries.map(({ detail }) => detail).filter(detail => detail !== undefined && detail !== null)
   if (details.length === 0) return undefined
-  const [only] = details
-  return clipped(details.length === 1 && typeof only === 'string' ? only : JSON.stringify(details.length === 1 ? only : details), MAX_LENGTH)
+  const shown = details.length === 1 ? details[0] : details
+  return clipped(typeof shown === 'string' ? withoutSecrets(shown) : JSON.stringify(shown, (_key, value: unknown) => typeof value === 'string' ? withoutSecrets(value) : value), MAX_LENGTH)
 }
 
 /** A duration as Go writes it: `34.291µs`, `1.234ms`, `1m2.5s`. */

@@ -81,7 +81,7 @@ t.test('what a reader does not take is kept up to a bound; what is lost is count
   stream.hold()
   for (let i = 0; i < 1000; i++) access.add(request('123456789'))
   await turn()
-  t.same(lines, ['warn: access log: its reader is too slow; lines are lost'])
+  t.same(lines, ['warn: access log: lines are lost: its reader is too slow'])
   stream.letGo()
   await access.close(60_000)
   t.equal(stream.chunks.join('').length, 1000)
