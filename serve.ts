@@ -163,7 +163,7 @@ interface Stopper {
  * Is not ready any more, stops accepting, lets requests finish for the drain time, then cuts the connections; what
  * uploads received until then is made durable before the process ends.
  */
-function stopper ({ logger, access }: ServerLog): Stopper {
+function stopper ({ logger, access }: Pick<ServerLog, 'logger' | 'access'>): Stopper {
   let running: { app: FastifyInstance, how: Stopping } | undefined
   let stopping = false
   return {
@@ -174,19 +174,23 @@ function stopper ({ logger, access }: ServerLog): Stopper {
       logger.info(`${reason}: stopping`)
       const { app, how } = running
       how.drain()
-      closeAfter(app, how).then(() => {
-        logger.info('stopped')
-        process.exitCode = 0
-      }, error => {
-        logger.error({ err: error }, 'could not stop cleanly')
-        process.exitCode = 1
-      }).then(async () => await access?.close(ACCESS_LOG_MS)).then(isWritten => {
-        // A write that is waiting for its reader would keep the process.
-        if (isWritten === false) process.exit()
-        if (cluster.isWorker) process.disconnect()
-      })
+      void end(app, how, { logger, access })
     }
   }
+}
+
+async function end (app: FastifyInstance, how: Stopping, { logger, access }: Pick<ServerLog, 'logger' | 'access'>): Promise<void> {
+  try {
+    await closeAfter(app, how)
+    logger.info('stopped')
+    process.exitCode = 0
+  } catch (error) {
+    logger.error({ err: error }, 'could not stop cleanly')
+    process.exitCode = 1
+  }
+  // A write that waits for its reader would keep the process.
+  if (await access?.close(ACCESS_LOG_MS) === false) process.exit()
+  if (cluster.isWorker) process.disconnect()
 }
 
 /** How long the reader of the access log may take at the end. */

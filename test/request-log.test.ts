@@ -71,7 +71,7 @@ t.test('every request has one line, with the fields of docker\'s registry', asyn
   await pushManifest(t, app, 'a/b', manifest, '1.0')
   log.text = ''
   const { connection } = await connected(app)
-  connection.send(`GET /v2/a/b/manifests/1.0?x=1 HTTP/1.1\r\nhost: r.example:5000\r\nuser-agent: curl\r\nreferer: http://x/\r\nx-forwarded-for: 192.0.2.1\r\nconnection: close\r\n\r\n`)
+  connection.send('GET /v2/a/b/manifests/1.0?x=1 HTTP/1.1\r\nhost: r.example:5000\r\nuser-agent: curl\r\nreferer: http://x/\r\nx-forwarded-for: 192.0.2.1\r\nconnection: close\r\n\r\n')
   t.equal((await connection.answer()).status, 200)
   await log.logged('response completed')
   const [line] = completed(log)

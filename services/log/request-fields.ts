@@ -1,5 +1,5 @@
 import type { OciErrorEntry } from '../errors/oci-error.js'
-import { OciError } from '../errors/oci-error.js'
+import type { OciError } from '../errors/oci-error.js'
 import type { Resource } from '../reference/resource-path.js'
 import { errorText, withoutSecrets } from './error-text.js'
 import type { Fields } from './formats.js'

@@ -36,6 +36,7 @@ for (const formatter of ['text', 'json', 'logstash', 'terminal'] as const) {
     for (const [i, value] of [...nasty, nasty.join('')].entries()) {
       const written = line(formatter, value, { value, [value]: 1, nested: { [value]: value } })
       t.equal(written.indexOf('\n'), written.length - 1, `text ${i}`)
+      // eslint-disable-next-line no-control-regex
       const shown = formatter === 'terminal' ? written.replaceAll(/\u001b\[\d+m/g, '') : written
       // eslint-disable-next-line no-control-regex
       t.notMatch(shown.slice(0, -1), /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\ufeff]/, `text ${i}`)
