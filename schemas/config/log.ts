@@ -2,7 +2,7 @@ export const logSchema = {
   type: 'object',
   additionalProperties: false,
   default: {},
-  description: 'Logging of the standalone server; an embedded registry logs with its host.',
+  description: 'Logging of the standalone server; an embedded registry logs with its host. See docs/logging.md.',
   properties: {
     accesslog: {
       type: 'object',
