@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { LogController } from 'fastify'
 import { asOciError } from './plugins/errors.js'
 import { followed } from './plugins/request-log.js'
+import { clientAddress } from './services/http/client-address.js'
 import type { AccessLog } from './services/log/access-log.js'
 import { LoggedRequest } from './services/log/logged-request.js'
 import type { WriteRequest } from './services/log/logger.js'
@@ -27,7 +28,7 @@ export class RequestLogController extends LogController {
   override incomingRequest (request: FastifyRequest, reply: FastifyReply): void {
     const { write, access } = this.#logging
     if (write === undefined && access === undefined) return
-    const logged = write === undefined ? undefined : new LoggedRequest(write)
+    const logged = write === undefined ? undefined : new LoggedRequest(write, clientAddress(request))
     if (logged !== undefined) request.ociLogged = logged
     followed(request, reply, served => {
       access?.add(served)

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import type { UploadQuery } from '../schemas/upload-routes.js'
 import { nameUser, tell } from './request-log.js'
+import type { UploadQuery } from '../schemas/upload-routes.js'
 import { ADMIN_ACCESS, CATALOG_ACCESS, openAccess, repositoryAccess } from '../services/auth/access.js'
 import type { AccessController, AccessRecord, Grant } from '../services/auth/access.js'
 import { AccessRefused } from '../services/auth/refusal.js'
@@ -84,12 +84,15 @@ async function repositoryPlugin (fastify: FastifyInstance): Promise<void> {
   }
 }
 
+const REFUSALS: ReadonlySet<number> = new Set([401, 403, 429])
+
 /** Keeps for the audit what was refused, and with what name. */
 function refusal (request: FastifyRequest, error: unknown): Error {
   if (request.ociGrant === null && OciError.is(error)) request.ociRefusal = error
   if (error instanceof AccessRefused && error.user !== undefined) nameUser(request, error.user)
   // A client that has not been asked for credentials yet is the beginning of every login.
-  if (request.ociRefusal !== null && request.headers.authorization !== undefined) tell(request, 'warning', `error authorizing context: ${request.ociRefusal.message}`)
+  const { ociRefusal: refused, headers: { authorization } } = request
+  if (refused !== null && authorization !== undefined && REFUSALS.has(refused.status)) tell(request, 'warning', `error authorizing context: ${refused.message}`)
   // JavaScript lets a controller of the host's throw anything.
   return error instanceof Error || OciError.is(error) ? error : new OciError('UNKNOWN', { cause: error })
 }

@@ -44,7 +44,7 @@ export function followed (request: FastifyRequest, reply: FastifyReply, over: (s
   const began = performance.now()
   const { ip, raw } = request
   // Of a client that goes away the address is lost.
-  const remote = clientAddress(request)
+  const remote = remoteOf(request)
   whenOver(reply.raw, isWhole => {
     const { ociLogged, ociGrant } = request
     const isAborted = !isWhole || ociLogged?.isAborted === true
@@ -73,8 +73,12 @@ export function nameUser (request: FastifyRequest, user: string): void {
 /** A line about a request under way, as docker's registry has it; in the log of a host it is there for debugging only. */
 export function tell (request: FastifyRequest, level: 'debug' | 'info' | 'warning', message: string): void {
   const { ociLogged, log } = request
-  if (ociLogged !== undefined) ociLogged.write(level, message, () => requestFields(factsOf(request, clientAddress(request))))
-  else if (log.level === 'debug' || log.level === 'trace') log.debug(requestFields(factsOf(request, clientAddress(request))), message)
+  if (ociLogged !== undefined) ociLogged.write(level, message, () => requestFields(factsOf(request, ociLogged.remote)))
+  else if (log.level === 'debug' || log.level === 'trace') log.debug(requestFields(factsOf(request, remoteOf(request))), message)
+}
+
+function remoteOf (request: FastifyRequest): string | undefined {
+  return request.ociLogged === undefined ? clientAddress(request) : request.ociLogged.remote
 }
 
 function factsOf (request: FastifyRequest, remote: string | undefined): RequestFacts {

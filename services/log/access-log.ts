@@ -26,6 +26,7 @@ export class AccessLog {
   readonly #maxWaitingBytes: number
   /** Lines that are not in a chunk yet. */
   #lines = ''
+  #lineBytes = 0
   #chunks: string[] = []
   #waitingBytes = 0
   #isWriting = false
@@ -45,9 +46,11 @@ export class AccessLog {
     if (this.#isBroken) return
     if (this.#waitingBytes >= this.#maxWaitingBytes) return this.#lose()
     const line = this.#options.format(request, Date.now())
-    if (this.#lines.length + line.length > ATOMIC_BYTES) this.#cut()
+    const bytes = Buffer.byteLength(line)
+    if (this.#lineBytes + bytes > ATOMIC_BYTES) this.#cut()
     this.#lines += line
-    this.#waitingBytes += line.length
+    this.#lineBytes += bytes
+    this.#waitingBytes += bytes
     if (this.#isScheduled) return
     this.#isScheduled = true
     setImmediate(() => {
@@ -87,6 +90,7 @@ export class AccessLog {
   #cut (): void {
     if (this.#lines !== '') this.#chunks.push(this.#lines)
     this.#lines = ''
+    this.#lineBytes = 0
   }
 
   #take (): string[] {
@@ -105,7 +109,7 @@ export class AccessLog {
       if (chunk === undefined || this.#isBroken) return this.#written()
       this.#isWriting = true
       this.#options.stream.write(chunk, error => {
-        this.#waitingBytes -= chunk.length
+        this.#waitingBytes -= Buffer.byteLength(chunk)
         if (error === undefined || error === null) this.#isFailing = false
         else this.#fail(error)
         step()

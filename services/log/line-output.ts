@@ -13,6 +13,7 @@ export const ATOMIC_BYTES = 4096
 export class LineOutput {
   readonly #destination: LineDestination
   #waiting = ''
+  #bytes = 0
   #scheduled = false
 
   constructor (destination: LineDestination) {
@@ -25,8 +26,10 @@ export class LineOutput {
   }
 
   writeSoon (line: string): void {
-    if (this.#waiting.length + line.length > ATOMIC_BYTES) this.flush()
+    const bytes = Buffer.byteLength(line)
+    if (this.#bytes + bytes > ATOMIC_BYTES) this.flush()
     this.#waiting += line
+    this.#bytes += bytes
     if (this.#scheduled) return
     this.#scheduled = true
     setImmediate(() => {
@@ -39,6 +42,7 @@ export class LineOutput {
     const text = this.#waiting
     if (text === '') return
     this.#waiting = ''
+    this.#bytes = 0
     this.#destination.write(text)
   }
 }

@@ -19,12 +19,15 @@ export interface Failure {
 /** What the log has to know of a request until it is over. */
 export class LoggedRequest {
   readonly write: WriteRequest
+  /** The client's address and port, which of a client that goes away is lost. */
+  readonly remote: string | undefined
   /** Who was let in, or is known and was refused. */
   user: string | undefined
   #failure: Failure | undefined
 
-  constructor (write: WriteRequest) {
+  constructor (write: WriteRequest, remote: string | undefined) {
     this.write = write
+    this.remote = remote
   }
 
   /** The first failure is the reason of those that follow. */
