@@ -1,5 +1,4 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { serveCommand } from './serve.js'
 import { check } from './services/commands/check.js'
@@ -11,6 +10,7 @@ import { purgeUploadsCommand } from './services/commands/purge-uploads.js'
 import { statsCommand } from './services/commands/stats.js'
 import { verifyCommand } from './services/commands/verify.js'
 import { ConfigError } from './services/errors/config-error.js'
+import { packageVersion } from './services/version.js'
 
 const COMMANDS: Readonly<Record<string, Command>> = {
   serve: serveCommand,
@@ -38,7 +38,7 @@ async function main (args: string[]): Promise<number | undefined> {
   // The word may stand anywhere; until it is known, options of all commands are.
   const known = Object.assign({}, ...Object.values(COMMANDS).map(({ options }) => options)) as NonNullable<Command['options']>
   const { positionals: [word], values: { help, version } } = parseArgs({ args, strict: false, allowPositionals: true, options: { ...known, ...CONFIG_OPTIONS, ...GENERAL_OPTIONS } })
-  if (version === true) return say(`oci-registry ${packageVersion()}\n`)
+  if (version === true) return say(`oci-registry ${packageVersion}\n`)
   if (help === true || word === undefined || word === 'help') {
     // An option that does not exist is a mistake also where nothing else is said.
     parseArgs({ args, allowPositionals: true, options: { ...known, ...CONFIG_OPTIONS, ...GENERAL_OPTIONS } })
@@ -84,11 +84,6 @@ class UsageError extends Error {}
 function say (text: string): number {
   process.stdout.write(text)
   return 0
-}
-
-function packageVersion (): string {
-  const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
-  return version
 }
 
 /** What the user can put right is a line each; only a bug of ours shows a stack. */

@@ -1,3 +1,4 @@
+import type { Writable } from 'node:stream'
 import type { FastifyInstance, FastifyRequest, RegisterOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import auditPlugin from './plugins/audit.js'
@@ -20,6 +21,7 @@ import notificationsPlugin from './plugins/notifications.js'
 import redisPlugin from './plugins/redis.js'
 import policyPlugin from './plugins/policy.js'
 import repositoryPlugin from './plugins/repository.js'
+import requestLogPlugin from './plugins/request-log.js'
 import requestMetricsPlugin from './plugins/request-metrics.js'
 import requestTracingPlugin from './plugins/request-tracing.js'
 import routingPlugin from './plugins/routing.js'
@@ -55,6 +57,8 @@ export interface RegistryInstances {
   readonly redis?: RedisClient
   /** The processes that serve together with this one, where there are several. */
   readonly workers?: Workers
+  /** Where the registry writes an access log, as the standalone server does on standard output; without it there is none. */
+  readonly accessLog?: Pick<Writable, 'write' | 'on'>
   /** Put in front of the driver, the namespace and each repository, in order, outside of what is configured. */
   readonly middleware?: Partial<LoadedMiddleware>
 }
@@ -94,7 +98,7 @@ export interface RegistryOptions extends RegistryConfigInput {
 
 async function registryPlugin (fastify: FastifyInstance, options: RegistryOptions & RegisterOptions): Promise<void> {
   const { prefix, logLevel, logSerializers, instances = {}, accessController = instances.accessController, baseDirectory, hooks, onReady, ...config } = options
-  const { driver, redis, workers, middleware } = instances
+  const { driver, redis, workers, middleware, accessLog } = instances
   // A driver of the host's takes the place of a configured one.
   const storage = driver === undefined ? config.storage : { ...config.storage, inmemory: {} }
 
@@ -102,6 +106,7 @@ async function registryPlugin (fastify: FastifyInstance, options: RegistryOption
     config: { ...config, ...(storage === undefined ? {} : { storage }) },
     quiet: workers !== undefined && workers.id !== 1
   })
+  await fastify.register(requestLogPlugin, { accessLog })
   await fastify.register(debugPlugin)
   await fastify.register(workersPlugin, { workers })
   await fastify.register(metricsPlugin)

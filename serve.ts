@@ -14,7 +14,10 @@ import type { LoadedConfig } from './services/config/load.js'
 import { workerCount } from './services/config/workers.js'
 import { serverTls } from './services/http/tls.js'
 import { withStandaloneQueue } from './services/notifications/settings.js'
-import { createLogger } from './services/log/logger.js'
+import type { AccessLog } from './services/log/access-log.js'
+import { openLog } from './services/log/logger.js'
+import type { WriteRequest } from './services/log/logger.js'
+import { openAccessLog } from './services/log/standard-output.js'
 import { Supervisor } from './services/workers/supervisor.js'
 import { joinAsWorker } from './services/workers/worker-process.js'
 import { dataLocation } from './services/storage/create.js'
@@ -44,15 +47,15 @@ async function serve (loaded: LoadedConfig): Promise<void> {
 }
 
 async function serveAlone (loaded: LoadedConfig): Promise<void> {
-  const logger = createLogger(loaded.config.log)
-  const stop = stopper(logger)
+  const log = serverLog(loaded)
+  const stop = stopper(log)
   stopOnSignal(stop)
-  await start(loaded, { logger, workers: alone(), onApp: stop.use, announce: url => banner(loaded, url) })
+  await start(loaded, { ...log, workers: alone(), onApp: stop.use, announce: url => banner(loaded, url) })
 }
 
 /** The process that the operator started: it serves nothing itself. */
 async function superviseWorkers ({ config, ...loaded }: LoadedConfig, count: number): Promise<void> {
-  const logger = createLogger(config.log)
+  const { logger } = openLog(config.log)
   const supervisor = new Supervisor({ count, log: logger })
   let stopping = false
   const stop = (signal: NodeJS.Signals): void => {
@@ -82,27 +85,38 @@ async function superviseWorkers ({ config, ...loaded }: LoadedConfig, count: num
 async function serveAsWorker (loaded: LoadedConfig, count: number): Promise<void> {
   const { workers, ready, failed, onStop } = joinAsWorker(count)
   try {
-    const logger = createLogger(loaded.config.log, { worker: workers.id })
-    const stop = stopper(logger)
+    const log = serverLog(loaded, { worker: workers.id })
+    const stop = stopper(log)
     onStop(() => { stop.now('the server stops') })
     await workers.join()
     let where = ''
-    await start(loaded, { logger, workers, onApp: stop.use, announce: url => { where = url; return `worker ${workers.id} serves ${url}` } })
+    await start(loaded, { ...log, workers, onApp: stop.use, announce: url => { where = url; return `worker ${workers.id} serves ${url}` } })
     ready(where)
   } catch (error) {
     failed(error)
   }
 }
 
-interface StartOptions {
+/** What a process that serves writes. */
+interface ServerLog {
   readonly logger: Logger
+  readonly writeRequest: WriteRequest
+  readonly access: AccessLog | undefined
+}
+
+function serverLog ({ config }: LoadedConfig, fields?: { readonly worker: number }): ServerLog {
+  const log = openLog(config.log, fields)
+  return { ...log, access: openAccessLog(config.log, log) }
+}
+
+interface StartOptions extends ServerLog {
   readonly workers: Workers
   readonly onApp: (app: FastifyInstance, stopping: Stopping) => void
   /** What the log says when the port is open. */
   readonly announce: (url: string) => string
 }
 
-async function start ({ config, warnings, directory }: LoadedConfig, { logger, workers, onApp, announce }: StartOptions): Promise<void> {
+async function start ({ config, warnings, directory }: LoadedConfig, { logger, writeRequest, access, workers, onApp, announce }: StartOptions): Promise<void> {
   const { http: { addr, net, tls, debug, draintimeout }, health: { shutdowndelay } } = config
   const address = parseAddress(addr, net)
   const debugServer = debug === undefined ? undefined : new DebugServer({ addr: debug.addr, metricsPath: debug.prometheus.path, workers, logger })
@@ -114,6 +128,8 @@ async function start ({ config, warnings, directory }: LoadedConfig, { logger, w
     ...withStandaloneQueue(config),
     baseDirectory: directory,
     logger,
+    writeRequest,
+    ...(access === undefined ? {} : { access }),
     instances: { workers },
     onReady (ready) {
       handle = ready
@@ -158,7 +174,7 @@ interface Stopper {
  * Is not ready any more, stops accepting, lets requests finish for the drain time, then cuts the connections; what
  * uploads received until then is made durable before the process ends.
  */
-function stopper (logger: Logger): Stopper {
+function stopper ({ logger, access }: Pick<ServerLog, 'logger' | 'access'>): Stopper {
   let running: { app: FastifyInstance, how: Stopping } | undefined
   let stopping = false
   return {
@@ -169,17 +185,27 @@ function stopper (logger: Logger): Stopper {
       logger.info(`${reason}: stopping`)
       const { app, how } = running
       how.drain()
-      closeAfter(app, how).then(() => {
-        logger.info('stopped')
-        logger.flush()
-        process.exitCode = 0
-      }, error => {
-        logger.error({ err: error }, 'could not stop cleanly')
-        process.exitCode = 1
-      }).finally(() => { if (cluster.isWorker) process.disconnect() })
+      void end(app, how, { logger, access })
     }
   }
 }
+
+async function end (app: FastifyInstance, how: Stopping, { logger, access }: Pick<ServerLog, 'logger' | 'access'>): Promise<void> {
+  try {
+    await closeAfter(app, how)
+    logger.info('stopped')
+    process.exitCode = 0
+  } catch (error) {
+    logger.error({ err: error }, 'could not stop cleanly')
+    process.exitCode = 1
+  }
+  // A write that waits for its reader would keep the process.
+  if (await access?.close(ACCESS_LOG_MS) === false) process.exit()
+  if (cluster.isWorker) process.disconnect()
+}
+
+/** How long the reader of the access log may take at the end. */
+const ACCESS_LOG_MS = 5000
 
 /** Leaves load balancers the time to notice before the port closes. */
 async function closeAfter (app: FastifyInstance, { delayMs, drainMs }: Stopping): Promise<void> {

@@ -1,6 +1,7 @@
 import type { Server as TlsServer } from 'node:tls'
-import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest, FastifyServerOptions } from 'fastify'
-import Fastify, { LogController } from 'fastify'
+import type { FastifyBaseLogger, FastifyInstance, FastifyServerOptions } from 'fastify'
+import Fastify from 'fastify'
+import { RequestLogController } from './log-controller.js'
 import { sendError } from './plugins/errors.js'
 import type { RegistryHealth } from './plugins/health.js'
 import { registry } from './registry.js'
@@ -11,10 +12,17 @@ import { configuredHeaders } from './services/http/configured-headers.js'
 import { createHttpServer } from './services/http/http-server.js'
 import { requestId } from './services/http/request-id.js'
 import type { ServerTls } from './services/http/tls.js'
+import type { AccessLog } from './services/log/access-log.js'
+import { writeWith } from './services/log/logger.js'
+import type { WriteRequest } from './services/log/logger.js'
 import { resourceOfUrl } from './services/reference/resource-path.js'
 
 export interface ServerOptions extends RegistryOptions {
   readonly logger?: FastifyBaseLogger
+  /** Writes what the log says of requests; without it the logger does. */
+  readonly writeRequest?: WriteRequest
+  /** A line for every request. Whoever opened it closes it. */
+  readonly access?: AccessLog
   /** Serves HTTPS. */
   readonly tls?: ServerTls
 }
@@ -34,7 +42,7 @@ const MAX_HEADER_BYTES = 64 * 1024
  *
  * @throws {ConfigError} from `ready()` when the configuration cannot be used
  */
-export function buildServer ({ logger, tls, onReady, ...options }: ServerOptions): FastifyInstance {
+export function buildServer ({ logger, writeRequest = logger && writeWith(logger), access, tls, onReady, ...options }: ServerOptions): FastifyInstance {
   const app: FastifyInstance = Fastify({
     ...(logger === undefined ? { logger: false } : { loggerInstance: logger }),
     ...transport(tls, options.http),
@@ -44,7 +52,7 @@ export function buildServer ({ logger, tls, onReady, ...options }: ServerOptions
     exposeHeadRoutes: false,
     schemaController: NO_SCHEMAS,
     genReqId: ({ headers }) => requestId(headers['x-request-id']),
-    logController: new OneLinePerRequest({ disableRequestLogging: options.log?.accesslog?.disabled ?? false }),
+    logController: new RequestLogController({ write: writeRequest, access }),
     ...trusting(options.http?.trustedproxies ?? []),
     routerOptions: { maxParamLength: 512 },
     // What the router cannot decode never reaches a route; it is answered like everything else.
@@ -168,18 +176,4 @@ function endConnectionsOnClose (app: FastifyInstance): void {
     if (closing && raw.httpVersionMajor === 1) raw.socket.end()
     done()
   })
-}
-
-/** One line when a request is over; and a client that goes away in the middle of a download is no error of ours. */
-class OneLinePerRequest extends LogController {
-  override incomingRequest (): void {}
-
-  override requestCompleted (_error: unknown, { method, url, log, raw }: FastifyRequest, { statusCode, elapsedTime }: FastifyReply): void {
-    log.info({ method, url, proto: `HTTP/${raw.httpVersion}`, status: statusCode, ms: Math.round(elapsedTime) }, 'response completed')
-  }
-
-  override streamError (error: Error, { log }: FastifyRequest): void {
-    const isAbort = 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE'
-    log[isAbort ? 'info' : 'error']({ err: error }, isAbort ? 'client went away during its download' : 'sending failed')
-  }
 }

@@ -10,6 +10,8 @@ const CLI = fileURLToPath(new URL('../dist/cli.js', import.meta.url))
 const BARE = fileURLToPath(new URL('bare-fastify.mjs', import.meta.url))
 const START_MS = 60_000
 const POLL_MS = 5
+const QUIET = { level: 'error', accesslog: { disabled: true } }
+const STORAGE = { delete: { enabled: true }, cache: { blobdescriptor: 'inmemory' } }
 
 /**
  * A server to measure.
@@ -43,23 +45,24 @@ export function attach (url) {
   return { name: new URL(url).host, start: async () => ({ name: new URL(url).host, url: new URL(url).origin, stop: async () => {} }) }
 }
 
-export async function startOurs (name, { directory, data = join(directory, 'data') }, { http = {}, filesystem = {}, storage = { filesystem: { rootdirectory: data, ...filesystem }, delete: { enabled: true }, cache: { blobdescriptor: 'inmemory' } } } = {}) {
+/** With other storage, logs or settings of HTTP than the benchmark has them. @returns {Promise<Server>} */
+export async function startOurs (name, { directory, data = join(directory, 'data') }, { http = {}, filesystem = {}, storage, log = QUIET, stdio } = {}) {
   const host = `127.0.0.1:${await freePort()}`
   const file = await writeConfig(directory, {
     version: '0.1',
-    log: { level: 'error', accesslog: { disabled: true } },
-    storage,
+    log,
+    storage: storage ?? { filesystem: { rootdirectory: data, ...filesystem }, ...STORAGE },
     http: { addr: host, ...http }
   })
-  return await start(name, host, process.execPath, [CLI, 'serve', file])
+  return await start(name, host, process.execPath, [CLI, 'serve', file], stdio)
 }
 
 async function startDockerRegistry ({ directory, data = join(directory, 'data') }) {
   const host = `127.0.0.1:${await freePort()}`
   const file = await writeConfig(directory, {
     version: 0.1,
-    log: { level: 'error', accesslog: { disabled: true } },
-    storage: { filesystem: { rootdirectory: data }, delete: { enabled: true }, cache: { blobdescriptor: 'inmemory' } },
+    log: QUIET,
+    storage: { filesystem: { rootdirectory: data }, ...STORAGE },
     http: { addr: host }
   })
   return await start('docker-registry', host, 'docker-registry', ['serve', file])
@@ -96,9 +99,9 @@ async function writeConfig (directory, config) {
   return file
 }
 
-async function start (name, host, command, args) {
+async function start (name, host, command, args, stdio = ['ignore', 'ignore', 'inherit']) {
   const started = performance.now()
-  const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'inherit'], env: { ...withSbin(), OTEL_TRACES_EXPORTER: 'none' } })
+  const child = spawn(command, args, { stdio, env: { ...withSbin(), OTEL_TRACES_EXPORTER: 'none' } })
   await once(child, 'spawn')
   const ended = once(child, 'exit')
   const stop = async () => {
@@ -126,7 +129,7 @@ function withSbin () {
   return { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` }
 }
 
-async function freePort () {
+export async function freePort () {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address()

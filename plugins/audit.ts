@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { AccessRefused } from '../services/auth/refusal.js'
-import { auditEntry } from '../services/log/audit.js'
+import { auditEntry, writeAudit } from '../services/log/audit.js'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -55,7 +55,7 @@ function audit (request: FastifyRequest, reply: FastifyReply): void {
     hasCredentials: headers.authorization !== undefined,
     isLimited: ociLimited
   })
-  if (entry !== undefined) request.log.info({ audit: entry }, 'audit')
+  writeAudit(request.log, entry, request.server.ociConfig.log.audit)
 }
 
 export default fp(auditPlugin, { name: 'oci-audit', fastify: '5.x', dependencies: ['oci-repository'] })

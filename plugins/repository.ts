@@ -1,7 +1,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
+import { nameUser, tell } from './request-log.js'
 import type { UploadQuery } from '../schemas/upload-routes.js'
-import { ADMIN_ACCESS, CATALOG_ACCESS, repositoryAccess } from '../services/auth/access.js'
+import { ADMIN_ACCESS, CATALOG_ACCESS, openAccess, repositoryAccess } from '../services/auth/access.js'
 import type { AccessController, AccessRecord, Grant } from '../services/auth/access.js'
 import { AccessRefused } from '../services/auth/refusal.js'
 import { OciError } from '../services/errors/oci-error.js'
@@ -39,6 +40,7 @@ declare module 'fastify' {
  */
 async function repositoryPlugin (fastify: FastifyInstance): Promise<void> {
   const { ociAuth, ociNamespace, ociPolicy, ociEvents, ociMiddleware } = fastify
+  const asks = ociAuth !== openAccess
   // The type is what handlers of repository routes see; Fastify wants the shape declared before there is a value.
   fastify.decorateRequest('oci', null as unknown as OciContext)
   fastify.decorateRequest('ociGrant', null)
@@ -48,6 +50,7 @@ async function repositoryPlugin (fastify: FastifyInstance): Promise<void> {
   fastify.addHook('preHandler', function enforceAccess (request, reply, done) {
     const { ociAccess } = request.routeOptions.config
     if (ociAccess === 'public') return done()
+    tell(request, 'debug', 'authorizing request')
     try {
       const name = ociAccess === 'repository' ? repositoryName(request) : undefined
       const grant = ociAuth.authorize(request, accessRecords(request, name))
@@ -69,7 +72,8 @@ async function repositoryPlugin (fastify: FastifyInstance): Promise<void> {
 
   function admit (request: FastifyRequest, reply: FastifyReply, name: RepositoryName | undefined, grant: Grant): void {
     request.ociGrant = grant
-    if (grant.user !== undefined) request.log = request.log.child({ 'auth.user.name': grant.user })
+    if (grant.user !== undefined) nameUser(request, grant.user)
+    if (asks) tell(request, 'info', 'authorized request')
     if (name === undefined) return
     refuseSwitchedOff(request)
     const warnings: string[] = []
@@ -89,10 +93,15 @@ async function repositoryPlugin (fastify: FastifyInstance): Promise<void> {
   }
 }
 
+const REFUSALS: ReadonlySet<number> = new Set([401, 403, 429])
+
 /** Keeps for the audit what was refused, and with what name. */
 function refusal (request: FastifyRequest, error: unknown): Error {
   if (request.ociGrant === null && OciError.is(error)) request.ociRefusal = error
-  if (error instanceof AccessRefused && error.user !== undefined) request.log = request.log.child({ 'auth.user.name': error.user })
+  if (error instanceof AccessRefused && error.user !== undefined) nameUser(request, error.user)
+  // A client that has not been asked for credentials yet is the beginning of every login.
+  const { ociRefusal: refused, headers: { authorization } } = request
+  if (refused !== null && authorization !== undefined && REFUSALS.has(refused.status)) tell(request, 'warning', `error authorizing context: ${refused.message}`)
   // JavaScript lets a controller of the host's throw anything.
   return error instanceof Error || OciError.is(error) ? error : new OciError('UNKNOWN', { cause: error })
 }
@@ -137,5 +146,5 @@ function refuseSwitchedOff ({ method, routeOptions, server }: FastifyRequest): v
 export default fp(repositoryPlugin, {
   name: 'oci-repository',
   fastify: '5.x',
-  dependencies: ['oci-config', 'oci-auth', 'oci-namespace', 'oci-routing', 'oci-notifications', 'oci-middleware', 'oci-policy']
+  dependencies: ['oci-config', 'oci-auth', 'oci-namespace', 'oci-routing', 'oci-notifications', 'oci-middleware', 'oci-policy', 'oci-request-log']
 })

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
+import { loggedDriver } from '../services/log/logged-driver.js'
 import { MeasuredDriver } from '../services/metrics/measured-driver.js'
 import { createDriver } from '../services/storage/create.js'
 import type { StorageDriver } from '../services/storage/driver.js'
@@ -19,9 +20,10 @@ export interface StoragePluginOptions {
 }
 
 async function storagePlugin (fastify: FastifyInstance, { driver: given }: StoragePluginOptions): Promise<void> {
-  const { ociConfig, ociMiddleware, ociMetrics, ociTracing } = fastify
+  const { ociConfig, ociMiddleware, ociMetrics, ociTracing, log } = fastify
   let driver = guarded(given === undefined ? await createDriver(ociConfig.storage) : new KeptOpenDriver(given))
   fastify.addHook('onClose', async () => { await driver.close() })
+  if (log.level === 'debug' || log.level === 'trace') driver = loggedDriver(driver, log)
   // What is measured is the storage itself.
   if (ociMetrics !== undefined) driver = new MeasuredDriver(driver, ociMetrics)
   if (ociTracing !== undefined) driver = new TracedDriver(driver, ociTracing)

@@ -1,11 +1,12 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { nameUser } from '../plugins/request-log.js'
 import { getToken, postToken } from '../schemas/token-routes.js'
 import { parseBasic, quoted } from '../services/auth/basic.js'
 import type { BasicCredentials } from '../services/auth/basic.js'
 import { AccessRefused } from '../services/auth/refusal.js'
 import type { TokenRequest, TokenServer } from '../services/auth/token-server.js'
 import { OciError } from '../services/errors/oci-error.js'
-import { auditEntry } from '../services/log/audit.js'
+import { auditEntry, writeAudit } from '../services/log/audit.js'
 import type { RouteScope } from './types.js'
 
 export interface TokenRouteOptions {
@@ -55,7 +56,7 @@ export default async function tokenRoutes (fastify: RouteScope, { path, server, 
   async function answer (request: FastifyRequest, reply: FastifyReply, challenge: Readonly<Record<string, string>>, read: () => TokenRequest): Promise<FastifyReply> {
     try {
       const { user, response } = await server.grant(read())
-      if (user !== undefined) request.log = request.log.child({ 'auth.user.name': user })
+      if (user !== undefined) nameUser(request, user)
       return reply.headers({ 'content-type': 'application/json', 'cache-control': 'no-store' }).send(Buffer.from(JSON.stringify(response)))
     } catch (error) {
       if (OciError.is(error)) audit(request, error)
@@ -67,11 +68,12 @@ export default async function tokenRoutes (fastify: RouteScope, { path, server, 
 }
 
 /** Who is refused a token is refused everything: that belongs in the audit. */
-function audit ({ method, ip, id, log }: FastifyRequest, error: OciError): void {
+function audit ({ method, ip, id, log, server }: FastifyRequest, error: OciError): void {
   const { status, code } = error
   if (status !== 401 && status !== 429) return
   const claimed = error instanceof AccessRefused ? error.claimed : undefined
-  log.info({ audit: auditEntry({ method, status, code, remote: ip, id, resource: 'token', claimed, hasCredentials: true }) }, 'audit')
+  const entry = auditEntry({ method, status, code, remote: ip, id, resource: 'token', claimed, hasCredentials: true })
+  writeAudit(log, entry, server.ociConfig.log.audit)
 }
 
 function common (parameters: URLSearchParams, { ip }: FastifyRequest): Pick<TokenRequest, 'service' | 'scopes' | 'address'> {

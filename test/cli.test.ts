@@ -103,14 +103,14 @@ t.test('serve says in one friendly line where it listens and where the data is, 
   const directory = t.testdir()
   const purging = await startProduct(t, directory)
   await purging.stop()
-  t.match(purging.log.split('\n')[0], /^time="[^"]+" level=info msg="Starting upload purge in \d+(m0)?s"$/)
+  t.match(purging.log.split('\n')[0], /^time="[^"]+" level=info msg="Starting upload purge in \d+(m0)?s" /)
   const product = await startProduct(t, directory, { storage: withoutPurge(directory) })
   const answer = await fetch(`${product.url}/`)
   t.equal(answer.status, 200)
   await product.logged(/response completed/)
   const [line = '', ...others] = product.log.trimEnd().split('\n')
-  t.match(line, /^time="\d{4}-\d\d-\d\dT[\d:.]+Z" level=info msg="oci-registry listens on http:\/\/127\.0\.0\.1:\d+, data in .+"$/)
-  t.ok(line.endsWith(`, data in ${join(directory, 'data')}"`), line)
+  t.match(line, /^time="\d{4}-\d\d-\d\dT[\d:.]+Z" level=info msg="oci-registry listens on http:\/\/127\.0\.0\.1:\d+, data in .+" /)
+  t.ok(line.includes(`, data in ${join(directory, 'data')}" `), line)
   t.equal(others.length, 1, 'one more line, for the request')
 })
 
@@ -132,7 +132,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     const product = await startProduct(t, t.testdir())
     t.equal((await fetch(`${product.url}/v2/`)).status, 200)
     t.equal(await product.stop(signal), 0)
-    t.match(product.log, new RegExp(`msg="${signal}: stopping"\n.*msg="stopped"\n$`))
+    t.match(product.log, new RegExp(`msg="${signal}: stopping" .*\n.*msg=stopped .*\n$`))
     await t.rejects(fetch(`${product.url}/v2/`), { cause: { code: 'ECONNREFUSED' } })
   })
 }
@@ -204,7 +204,7 @@ t.test('a second signal ends it at once while it waits for requests', async t =>
   product.signal('SIGINT')
   await product.logged(/SIGINT: stopping/)
   t.equal(await product.stop('SIGINT'), 1)
-  t.notMatch(product.log, /msg="stopped"/)
+  t.notMatch(product.log, /msg=stopped /)
 })
 
 t.test('a port in use is one line that names the key and the address', async t => {

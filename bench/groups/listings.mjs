@@ -43,7 +43,7 @@ export const referrers = {
     return {
       async prepare ({ url }) {
         await withClients(url, 1, async ([client]) => {
-          for (const bytes of [layer, CONFIG]) await client.pushSmallBlob(NAME, bytes, sha256(bytes))
+          for (const bytes of [layer, CONFIG]) await client.putBlob(NAME, bytes, sha256(bytes))
           await client.pushManifest(NAME, 'latest', image)
           for (let i = 0; i < REFERRERS; i++) {
             const bytes = imageManifest(layer, { artifactType: 'application/vnd.example.signature', subject: describe(image, MANIFEST), annotations: { number: String(i) } })

@@ -36,7 +36,7 @@ export const small = {
       place: { files },
       async prepare ({ url }) {
         await withClients(url, 1, async ([client]) => {
-          for (const bytes of [blob, CONFIG]) await client.pushSmallBlob(NAME, bytes, sha256(bytes))
+          for (const bytes of [blob, CONFIG]) await client.putBlob(NAME, bytes, sha256(bytes))
           await client.pushManifest(NAME, 'latest', manifest)
         })
       },

@@ -21,7 +21,7 @@ export const writes = {
     return {
       async prepare ({ url }) {
         await withClients(url, 1, async ([client]) => {
-          for (const bytes of [layer, CONFIG]) await client.pushSmallBlob(NAME, bytes, sha256(bytes))
+          for (const bytes of [layer, CONFIG]) await client.putBlob(NAME, bytes, sha256(bytes))
         })
       },
       rows: [{
@@ -29,7 +29,7 @@ export const writes = {
         unit: '/s',
         measure: async server => await again(server, seconds, async client => {
           const bytes = randomBytes(SMALL_BYTES)
-          await client.pushSmallBlob(NAME, bytes, sha256(bytes))
+          await client.putBlob(NAME, bytes, sha256(bytes))
         })
       }, {
         name: 'manifest PUT by tag',

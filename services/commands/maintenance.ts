@@ -5,7 +5,9 @@ import type { ConfigSources } from '../config/load.js'
 import { configWarnings } from '../config/supported.js'
 import { ConfigError } from '../errors/config-error.js'
 import { DriverError } from '../errors/driver-error.js'
-import { formatText } from '../log/formats.js'
+import { errorRecord } from '../log/error-text.js'
+import { lineFormat } from '../log/formats.js'
+import { formatted } from '../log/pino-lines.js'
 import type { Log } from '../maintenance/log.js'
 import { createDriver } from '../storage/create.js'
 import type { StorageDriver } from '../storage/driver.js'
@@ -26,7 +28,7 @@ export interface StorageCommand {
 export async function onStorage<T> (sources: ConfigSources, { err }: CommandOutput, run: (command: StorageCommand) => Promise<T>): Promise<T> {
   const { config, warnings } = await loadConfig(sources)
   for (const warning of [...warnings, ...configWarnings(config)]) err.write(`oci-registry: warning: ${warning}\n`)
-  const log = pino({ level: 'warn', base: {} }, { write: line => { err.write(formatText(line)) } })
+  const log = pino({ level: 'warn', base: null, serializers: { err: errorRecord } }, formatted(lineFormat('text'), line => { err.write(line) }))
   const controller = new AbortController()
   const interrupt = (): void => { controller.abort(new Interrupted()) }
   const driver = guarded(await createDriver(config.storage))

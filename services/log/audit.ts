@@ -1,3 +1,4 @@
+import type { BaseLogger } from 'pino'
 import type { OciCode } from '../errors/oci-error.js'
 import type { Resource } from '../reference/resource-path.js'
 
@@ -51,6 +52,17 @@ export interface AuditEntry {
 const REFUSED = new Set([401, 403, 429])
 /** A name may be as long as a header. */
 const MAX_CLAIM = 64
+
+interface AuditLog extends Pick<BaseLogger, 'info'> {
+  child (fields: object, options: { readonly level: 'info' }): Pick<BaseLogger, 'info'>
+}
+
+/** Writes an entry, at level info; `always`: also where the log is for what is worse than that. */
+export function writeAudit (log: AuditLog, entry: AuditEntry | undefined, { always }: { readonly always: boolean }): void {
+  if (entry === undefined) return
+  const target = always ? log.child({}, { level: 'info' }) : log
+  target.info({ audit: entry }, 'audit')
+}
 
 /** The audit's entry for a request: for every write, and for everything that is refused. Undefined for what need not be told. */
 export function auditEntry (request: AuditedRequest): AuditEntry | undefined {

@@ -1,17 +1,64 @@
+import { isatty } from 'node:tty'
 import { pino } from 'pino'
-import type { Logger } from 'pino'
+import type { BaseLogger, Logger } from 'pino'
 import type { RegistryConfig } from '../../schemas/config/index.js'
-import { formatLogstash, formatText } from './formats.js'
+import { instanceId } from '../instance.js'
+import { packageVersion } from '../version.js'
+import { errorRecord } from './error-text.js'
+import { lineFormat } from './formats.js'
+import type { Fields, Formatter, Level } from './formats.js'
+import { LineOutput } from './line-output.js'
+import { formatted } from './pino-lines.js'
 
-/** The log of the standalone server, on standard error; `fields` are put on every line beside the configured ones. */
-export function createLogger ({ level, formatter, fields: configured }: RegistryConfig['log'], fields: object = {}): Logger {
-  const destination = pino.destination({ dest: 2, sync: true })
-  const options = { level, base: { ...configured, ...fields } }
-  const format = FORMATTERS[formatter]
-  return format === undefined ? pino({ ...options, ...JSON_LINES }, destination) : pino(options, { write: line => { destination.write(format(line)) } })
+/** Writes a line about a request, of which there are thousands; asks for its fields if the level is not too low. */
+export type WriteRequest = (level: Level, message: string, fields: () => Fields) => void
+
+/** The log of the standalone server. */
+export interface StandaloneLog {
+  readonly logger: Logger
+  /** Past pino, which would write JSON for it that has to be read again. */
+  readonly writeRequest: WriteRequest
+  /** Of all lines. */
+  readonly base: Fields
 }
 
-/** Levels and times as docker's registry writes them. */
-const JSON_LINES = { formatters: { level: (label: string) => ({ level: label === 'warn' ? 'warning' : label }) }, timestamp: pino.stdTimeFunctions.isoTime }
+/** Opens the log on standard error; `fields` are put on every line beside the configured ones and those of the process. */
+export function openLog ({ level, formatter, fields: configured }: RegistryConfig['log'], fields: Fields = {}): StandaloneLog {
+  const destination = pino.destination({ dest: 2, sync: true, maxLength: 1024 * 1024 })
+  // A disk that is full is no reason to serve nothing.
+  destination.on('error', () => {})
+  const output = new LineOutput(destination)
+  process.on('exit', () => { output.flush() })
+  const base = { ...configured, ...fields, 'go.version': `node${process.versions.node}`, 'instance.id': instanceId, version: packageVersion }
+  const format = lineFormat(formatterFor(formatter), base)
+  const logger = pino({ level, base: null, serializers: { err: errorRecord } }, formatted(format, line => { output.write(line) }))
+  const least = pino.levels.values[level] ?? 0
+  return {
+    logger,
+    base,
+    writeRequest (level, message, fields) {
+      if (severity(level) >= least) output.writeSoon(format({ time: Date.now(), level, message, fields: fields() }))
+    }
+  }
+}
 
-const FORMATTERS: Readonly<Record<string, (line: string) => string>> = { text: formatText, logstash: formatLogstash }
+/** The same with any logger. */
+export function writeWith (logger: Omit<BaseLogger, 'msgPrefix'>): WriteRequest {
+  return (level, message, fields) => {
+    // A logger that is not pino may not tell its level.
+    if (severity(level) >= (pino.levels.values[logger.level] ?? 0)) logger[pinoName(level)](fields(), message)
+  }
+}
+
+function severity (level: Level): number {
+  return pino.levels.values[pinoName(level)] ?? 0
+}
+
+function pinoName (level: Level): Exclude<Level, 'warning'> | 'warn' {
+  return level === 'warning' ? 'warn' : level
+}
+
+/** In colour where somebody looks, unless NO_COLOR or TERM say otherwise. */
+function formatterFor (formatter: Exclude<Formatter, 'terminal'>): Formatter {
+  return formatter === 'text' && isatty(2) && process.stderr.hasColors() ? 'terminal' : formatter
+}

@@ -86,5 +86,5 @@ export async function stored ({ url }: Product, name: string, reference: string)
 export async function answered (product: Product, method: string, url: RegExp, status: number): Promise<number> {
   await product.stop()
   const { stderr: log } = await product.ended
-  return log.split('\n').filter(line => line.includes(`method="${method}"`) && line.includes(`status=${status}`) && url.test(line)).length
+  return log.split('\n').filter(line => line.includes(` http.request.method=${method} `) && line.includes(` http.response.status=${status} `) && url.test(line)).length
 }

@@ -10,6 +10,10 @@ export interface DockerRegistry {
   readonly url: string
   readonly host: string
   readonly configFile: string
+  /** Everything on its standard error until now. */
+  readonly log: string
+  /** Everything on its standard output. */
+  readonly out: string
   stop (): Promise<void>
 }
 
@@ -22,14 +26,16 @@ export async function startDockerRegistry (t: Test, directory: string, rootdirec
   const configFile = join(directory, 'docker-registry.yml')
   // JSON is YAML.
   await writeFile(configFile, JSON.stringify({ version: 0.1, log: { level: 'info' }, storage: { ...storage, filesystem: { rootdirectory }, delete: { enabled: true } }, http: { ...http, addr: host }, ...rest }))
-  const child = spawn('docker-registry', ['serve', configFile], { stdio: ['ignore', 'ignore', 'pipe'] })
-  const ended = once(child, 'exit')
+  const child = spawn('docker-registry', ['serve', configFile], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const ended = once(child, 'close')
   const stop = async (): Promise<void> => {
     child.kill('SIGTERM')
     await ended
   }
   t.teardown(stop)
   let log = ''
+  let out = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => { out += text })
   await new Promise<void>((resolve, reject) => {
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       log += text
@@ -37,7 +43,7 @@ export async function startDockerRegistry (t: Test, directory: string, rootdirec
     })
     ended.then(() => { reject(new Error(`docker-registry did not start:\n${log}`)) }, reject)
   })
-  return { url: `http://${host}`, host, configFile, stop }
+  return { url: `http://${host}`, host, configFile, get log () { return log }, get out () { return out }, stop }
 }
 
 /** A port nobody listens on. */

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -15,6 +16,8 @@ export interface Ended { readonly status: number | null, readonly stdout: string
 /** The built command line as a process of its own, the way a user runs it. Killed with the test if it still runs. */
 export class CliProcess {
   readonly ended: Promise<Ended>
+  /** It is over; what it wrote may not have been read yet. */
+  readonly exited: Promise<unknown>
   readonly #child: ChildProcess
   #stdout = ''
   #stderr = ''
@@ -26,6 +29,7 @@ export class CliProcess {
     child.stdout.setEncoding('utf8').on('data', (text: string) => { this.#stdout += text; this.#wake() })
     child.stderr.setEncoding('utf8').on('data', (text: string) => { this.#stderr += text; this.#wake() })
     this.#child = child
+    this.exited = once(child, 'exit')
     this.ended = new Promise((resolve, reject) => {
       child.once('error', reject)
       child.once('close', status => {
@@ -48,6 +52,17 @@ export class CliProcess {
   /** Everything it has logged until now. */
   get log (): string {
     return this.#stderr
+  }
+
+  /** Nobody reads its standard output any more. */
+  closeOut (): void {
+    this.#child.stdout?.destroy()
+  }
+
+  /** Leaves its standard output unread, until the function that is returned is called. */
+  pauseOut (): () => void {
+    this.#child.stdout?.pause()
+    return () => { this.#child.stdout?.resume() }
   }
 
   /** Waits until the log has something. Rejects when the process ends without it. */
@@ -73,7 +88,7 @@ export class CliProcess {
 }
 
 /** A running registry: the built product, not the sources. */
-export interface Product extends Pick<CliProcess, 'ended' | 'log' | 'logged' | 'pid' | 'signal' | 'stop'> {
+export interface Product extends Pick<CliProcess, 'closeOut' | 'ended' | 'exited' | 'log' | 'pauseOut' | 'logged' | 'pid' | 'signal' | 'stop'> {
   /** For HTTP clients: `http://127.0.0.1:12345`. */
   readonly url: string
   /** For image references: `127.0.0.1:12345`. */

@@ -45,7 +45,7 @@ t.test('skopeo copies between repositories without sending a layer again', needs
   for (const { digest } of layout.layers) {
     t.equal((await fetch(`${product.url}/v2/other/copy/blobs/${digest}`, { method: 'HEAD' })).status, 200)
   }
-  const mounts = await answered(product, 'POST', /url="\/v2\/other\/copy\/blobs\/uploads\/\?[^"]*mount=/, 201)
+  const mounts = await answered(product, 'POST', /uri="\/v2\/other\/copy\/blobs\/uploads\/\?[^"]*mount=/, 201)
   t.equal(mounts, layout.layers.length, 'each layer is mounted')
 })
 

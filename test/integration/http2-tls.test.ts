@@ -38,7 +38,7 @@ t.test('HTTP/2 is spoken with TLS as the client wants it, or not at all', needs(
   const pushed = await ask(session, 'POST', PUSH, {}, content.bytes)
   t.equal(pushed.status, 201)
   t.equal(pushed.headers['location'], `${both.url}/v2/a/blobs/${content.digest}`)
-  await both.logged(/method="?POST"? .*proto="HTTP\/2\.0" status=201/)
+  await both.logged(/method=POST .*proto=HTTP\/2\.0 .*status=201/)
   t.equal(await both.stop(), 0)
   t.notMatch(both.log, /Warning/)
 
@@ -157,12 +157,12 @@ t.test('crane and oras speak HTTP/2 and skopeo HTTP/1.1 with the same server, an
   const source = join(directory, 'source')
   await writeOciLayout(source, { tag: '1.0', architectures: ['amd64', 'arm64'], layerBytes: 3_500_000 })
   const product = await serveTls(t, directory, certify(directory, 'first'), {})
-  const versions = (): string[] => [...new Set([...product.log.matchAll(/proto="([^"]+)"/g)].map(([, version = '']) => version))]
+  const versions = (): string[] => [...new Set([...product.log.matchAll(/proto=(\S+)/g)].map(([, version = '']) => version))]
 
   await client('crane', 'push', '--insecure', '--index', source, `${product.host}/team/crane:1.0`)
   await client('crane', 'pull', '--insecure', '--format', 'oci', `${product.host}/team/crane:1.0`, join(directory, 'crane'))
   await client('oras', 'cp', '--recursive', '--from-insecure', '--to-insecure', `${product.host}/team/crane:1.0`, `${product.host}/team/oras:1.0`)
-  await product.logged(/method="?PUT"? url="\/v2\/team\/oras\/manifests\/1\.0" proto="HTTP\/2\.0" status=201/)
+  await product.logged(/method=PUT .*proto=HTTP\/2\.0 .*uri=\/v2\/team\/oras\/manifests\/1\.0 .*status=201/)
   t.same(versions(), ['HTTP/2.0'])
 
   await skopeo('copy', '--all', '--dest-tls-verify=false', `oci:${source}:1.0`, `docker://${product.host}/team/skopeo:1.0`)

@@ -44,7 +44,7 @@ const INSECURE = ['--src-tls-verify=false', '--dest-tls-verify=false']
 /** What the registry answered, by its own log: `GET /auth/token 200`. */
 function answers ({ log }: Product): string[] {
   return log.split('\n').filter(line => line.includes('response completed')).map(line => {
-    const [, method, path, status] = /method="(\w+)" url="([^"?]*)[^"]*" .*status=(\d+)/.exec(line) ?? []
+    const [, method, path, status] = /request\.method=(\w+) .*request\.uri="?([^"? ]*).* http\.response\.status=(\d+)/.exec(line) ?? []
     return `${method} ${path} ${status}`
   })
 }

@@ -19,7 +19,7 @@ async function startWorkers (t: Test, workers: number, http: object = {}): Promi
 
 /** Which workers answered requests, in the order in which they did, by the log. */
 function answeredBy (product: Product): number[] {
-  return [...product.log.matchAll(/msg="response completed" worker=(\d+)/g)].map(([, worker]) => Number(worker))
+  return [...product.log.matchAll(/msg="response completed.* worker=(\d+)/g)].map(([, worker]) => Number(worker))
 }
 
 /** A request on a connection of its own, which goes to the next worker. */

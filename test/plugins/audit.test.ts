@@ -2,8 +2,10 @@ import { once } from 'node:events'
 import { rm, writeFile } from 'node:fs/promises'
 import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
+import Fastify from 'fastify'
 import t from 'tap'
 import type { Test } from 'tap'
+import { registry } from '../../registry.js'
 import type { RegistryOptions } from '../../registry.js'
 import { buildServer } from '../../server.js'
 import { OciError } from '../../services/errors/oci-error.js'
@@ -65,8 +67,8 @@ t.test('every write is told: who, what, where, which content, with what outcome,
     { ...told, action: 'delete', resource: 'blob', reference: content.digest, status: 202 },
     { ...told, action: 'delete', resource: 'blob', reference: sha256('absent'), result: 'failed', status: 404 }
   ])
-  for (const [i, { audit, reqId, level, 'auth.user.name': user }] of log.lines.filter(({ msg }) => msg === 'audit').entries()) {
-    t.match({ reqId, level, user }, { reqId: (audit as { request: string }).request, level: 30, user: 'ann' }, `line ${i}`)
+  for (const [i, { audit, 'http.request.id': id, level, 'auth.user.name': user }] of log.lines.filter(({ msg }) => msg === 'audit').entries()) {
+    t.match({ id, level, user }, { id: (audit as { request: string }).request, level: 30, user: 'ann' }, `line ${i}`)
   }
   t.equal(new Set(log.audit.map(({ request }) => request)).size, log.audit.length)
 })
@@ -104,7 +106,7 @@ t.test('the user\'s name is in every line about a request it was let in for, and
   await app.inject({ url: '/v2/public/b/tags/list' })
   await app.inject({ url: '/v2/', ...as(basic('ann', 'wrong')) })
   await app.inject({ url: '/v2/a/b/tags/list', ...as(BOB) })
-  t.same(log.lines.filter(({ msg }) => msg === 'response completed').map(line => line['auth.user.name']), ['ann', undefined, undefined, 'bob'])
+  t.same(log.lines.filter(({ msg }) => String(msg).startsWith('response completed')).map(line => line['auth.user.name']), ['ann', undefined, undefined, 'bob'])
 })
 
 t.test('an open registry takes the name a client gives, as docker\'s does', async t => {
@@ -137,6 +139,19 @@ t.test('a write that was done is told also when its client is gone before it hea
   t.ok(socket.destroyed)
   t.match(log.audit, [{ user: 'ann', action: 'push', repository: 'a/b', reference: '1.0', digest: manifest.digest, result: 'done', remote: '127.0.0.1' }])
 })
+
+for (const [always, told] of [[false, 0], [true, 1]] as const) {
+  t.test(`where a log is for warnings, the audit is ${always ? 'in it if it always is' : 'not in it'}`, async t => {
+    const log = new CapturedLog()
+    log.logger.level = 'warn'
+    const app = Fastify({ loggerInstance: log.logger })
+    t.teardown(async () => { await app.close() })
+    await app.register(registry, { storage: { inmemory: {} }, log: { audit: { always } } })
+    await app.inject({ method: 'POST', url: '/v2/a/b/blobs/uploads/' })
+    t.equal(log.audit.length, told)
+    t.equal(log.lines.length, told, 'nothing else is')
+  })
+}
 
 t.test('a refusal of the host\'s own controller is told with what the host said', async t => {
   const { app, log } = await audited(t, { accessController: () => { throw new OciError('DENIED', { detail: 'the licence has run out' }) } })

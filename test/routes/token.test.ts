@@ -202,12 +202,12 @@ t.test('a refused login is an audit line, with neither password nor token in the
   const token = await tokenFor(app, 'repository:a:pull', ann)
   await app.inject({ url: '/v2/a/tags/list', headers: { authorization: `Bearer ${token}` } })
   await app.inject({ url: '/v2/a/tags/list', headers: { authorization: `Bearer ${token.slice(0, -3)}` } })
-  const log = lines.map(line => JSON.parse(line) as { msg: string, audit?: object, url?: string, 'auth.user.name'?: string })
+  const log = lines.map(line => JSON.parse(line) as { msg: string, audit?: object, 'http.request.uri'?: string, 'auth.user.name'?: string })
   t.match(log.filter(({ audit }) => audit !== undefined).map(({ audit }) => audit), [
     { action: 'login', result: 'refused', claimed: 'ann', resource: 'token', method: 'GET', status: 401, code: 'UNAUTHORIZED' },
     { action: 'login', result: 'refused', claimed: 'ann', resource: 'token', method: 'POST', status: 401 },
     { action: 'pull', result: 'refused', repository: 'a', method: 'GET', status: 401 }
   ])
-  t.ok(log.some(line => line.url?.startsWith('/auth/token') === true && line['auth.user.name'] === 'ann'))
+  t.ok(log.some(line => line['http.request.uri']?.startsWith('/auth/token') === true && line['auth.user.name'] === 'ann'))
   t.notMatch(lines.join(''), /eyJ|secret|correct horse|[Bb]asic [A-Za-z0-9]/)
 })
