@@ -47,17 +47,24 @@ export async function partsOf (bucket: S3Bucket, path: string, { upload, count, 
 export async function complete (bucket: S3Bucket, path: string, growing: Growing, copy: CopySettings): Promise<S3Object> {
   const key = bucket.key(path)
   try {
-    const parts = await partsOf(bucket, path, growing)
-    const rest = await bucket.get(key)
-    if (growingOf(rest)?.upload === growing.upload) await join(bucket, key, growing, { parts, rest: await buffer(rest.body), copy })
-    else rest.body.destroy()
+    const [parts, rest] = await Promise.all([partsOf(bucket, path, growing), restOf(bucket, key, growing)])
+    if (rest !== undefined) await join(bucket, key, growing, { parts, rest, copy })
   } catch (error) {
     // Completed by somebody else, or by an attempt of ours whose answer was lost.
     if (!isMissing(error)) throw error
   }
+  // The answer to a completion has an etag too, but Ceph's is not the one that the object has.
   const found = await bucket.head(key)
   if (found !== undefined && growingOf(found) === undefined) return found
   throw new DriverError('path-not-found', { driver: 's3', path, detail: 'the parts of the upload are gone' })
+}
+
+/** What comes after the parts; undefined when something else lies there by now. */
+async function restOf (bucket: S3Bucket, key: string, { upload }: Growing): Promise<Buffer | undefined> {
+  const found = await bucket.get(key)
+  if (growingOf(found)?.upload === upload) return await buffer(found.body)
+  found.body.destroy()
+  return undefined
 }
 
 async function join (bucket: S3Bucket, key: string, { upload, count, bytes }: Growing, { parts, rest, copy }: { parts: S3Part[], rest: Buffer, copy: CopySettings }): Promise<void> {
