@@ -1,5 +1,6 @@
 import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
+import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { TokenCredential } from '@azure/identity'
 import type { BlobServiceClient, BlockBlobClient, StorageSharedKeyCredential, UserDelegationKey } from '@azure/storage-blob'
@@ -79,6 +80,12 @@ function impatient (agent: HttpAgent | HttpsAgent): HttpAgent {
   agent.createConnection = (...args: Parameters<HttpAgent['createConnection']>) => {
     const socket = connect(...args)
     return socket?.on('timeout', () => { socket.destroy(Object.assign(new Error('the store does not answer'), { code: 'ETIMEDOUT' })) })
+  }
+  const reuse = agent.reuseSocket.bind(agent)
+  agent.reuseSocket = (socket, request) => {
+    reuse(socket, request)
+    // While nobody used it, the timeout was what the store wants to keep connections for.
+    if (socket instanceof Socket) socket.setTimeout(IDLE_MS)
   }
   return agent
 }

@@ -176,17 +176,29 @@ export class AzureContainer implements FlatStore {
   }
 
   async #copy (key: string, etag: string, to: string): Promise<void> {
-    const source = await this.signedUrl(key)
-    const begun = await this.#try(to, blob => blob.beginCopyFromURL(source, { sourceConditions: { ifMatch: etag } }))
+    const begun = await this.#beginCopy(key, etag, to)
+    if (begun === 'done') return
     let copyId: string | undefined
-    for (let poll = 1; !begun.isDone(); poll++) {
+    for (let poll = 1; ; poll++) {
       if (poll > this.#polling.polls) return await this.#giveUp(to, copyId, `is not done after ${poll - 1} questions`)
       await setTimeout(Math.min(poll * this.#polling.delayMs, MAX_PAUSE_MS))
       const found = await this.#try(to, blob => blob.getProperties())
       // Another copy to the same place is of the same bytes, and as good.
       if (found.copyStatus === 'success') return
-      copyId = found.copyId
+      if (begun === 'ours') copyId = found.copyId
       if (found.copyStatus !== 'pending') return await this.#giveUp(to, copyId, found.copyStatusDescription ?? String(found.copyStatus))
+    }
+  }
+
+  /** Pending when somebody else copies to the same place, or an attempt of ours does whose answer was lost. */
+  async #beginCopy (key: string, etag: string, to: string): Promise<'done' | 'ours' | 'pending'> {
+    const source = await this.signedUrl(key)
+    try {
+      const begun = await this.#try(to, blob => blob.beginCopyFromURL(source, { sourceConditions: { ifMatch: etag } }))
+      return begun.isDone() ? 'done' : 'ours'
+    } catch (error) {
+      if (codeOf(error) === 'PendingCopyOperation') return 'pending'
+      throw error
     }
   }
 

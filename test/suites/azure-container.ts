@@ -83,6 +83,20 @@ export function azureContainer (t: Test, azurite: Azurite): void {
     t.equal(String(await driver.read('/to')), 'content')
   })
 
+  t.test('a copy that somebody else makes to the same place is waited for', async t => {
+    const { store, driver } = await behindFaults(t)
+    for (const path of ['/from', '/to']) await driver.write(path, Buffer.from('content'))
+    let asked = 0
+    store.fault = request => {
+      if (!request.endsWith('/to')) return undefined
+      if (request.startsWith('PUT')) return { status: 409, code: 'PendingCopyOperation' }
+      return { headers: { 'x-ms-copy-status': ++asked < 3 ? 'pending' : 'success', 'x-ms-copy-id': 'id' } }
+    }
+    await driver.move('/from', '/to')
+    t.equal(asked, 3)
+    t.same(await driver.list('/'), ['to'])
+  })
+
   for (const status of ['pending', 'failed']) {
     t.test(`a copy that stays ${status} fails the move; the source stays, and nothing at the target`, async t => {
       const { store, driver } = await behindFaults(t, { copy_status_poll_max_retry: 3 })
