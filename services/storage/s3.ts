@@ -187,7 +187,7 @@ export class S3Driver implements StorageDriver {
   async #moveFile (from: string, to: string, found: S3Object, version?: string): Promise<void> {
     const growing = growingOf(found)
     if (version !== undefined && version !== versionOf(found)) throw this.#error('changed', from)
-    const { size, etag, isOurs } = growing === undefined ? { ...found, isOurs: true } : await complete(this.#bucket, from, growing, this.#copy)
+    const { size, etag, isOurs } = growing === undefined ? { ...found, isOurs: true } : await complete(this.#bucket, from, growing, this.#copy, version === undefined ? undefined : found.etag)
     if (version !== undefined && !isOurs) throw this.#error('changed', from)
     if (from === to) return
     await copyObject(this.#bucket, { key: this.#key(from), etag, size }, this.#key(to), this.#copy)
