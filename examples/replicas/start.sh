@@ -12,6 +12,7 @@ directory=$(cd "$1" && pwd)
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 read -r front first second third redis s3 monitor <<< "${PORTS:-5000 5001 5002 5003 5006 5007 5008}"
+export PATH=$PATH:/usr/sbin # where nginx is
 pids=()
 exec 3<&0 # a background job gets no standard input of its own
 

@@ -28,7 +28,7 @@ export function growingOf ({ metadata }: S3Object): Growing | undefined {
 
 /** Names all bytes of a file, those in the parts too. */
 export function versionOf (object: Pick<S3Object, 'etag' | 'metadata'>): string {
-  return `${object.etag.replaceAll('"', '')} ${object.metadata[NAMES.hash] ?? ''}`.trimEnd()
+  return `${bare(object.etag)} ${object.metadata[NAMES.hash] ?? ''}`.trimEnd()
 }
 
 export function bytesOf (parts: readonly S3Part[]): number {
@@ -47,37 +47,46 @@ export async function partsOf (bucket: S3Bucket, path: string, { upload, count, 
 
 /**
  * Makes one object of a growing file, in its place: its parts and what comes after them. Says what it is then, also
- * when somebody else was faster: then not `isOurs`, and nobody here knows what its bytes are.
+ * when somebody else was faster: then not `isOurs`, and nobody here knows what its bytes are. With an etag, only if what
+ * comes after the parts still is that object.
  */
-export async function complete (bucket: S3Bucket, path: string, growing: Growing, copy: CopySettings): Promise<S3Object & { readonly isOurs: boolean }> {
+export async function complete (bucket: S3Bucket, path: string, growing: Growing, copy: CopySettings, etag?: string): Promise<S3Object & { readonly isOurs: boolean }> {
   const key = bucket.key(path)
-  let made: string | undefined
+  const made = new Set<string>()
   try {
-    const [parts, rest] = await Promise.all([partsOf(bucket, path, growing), restOf(bucket, key, growing)])
-    if (rest !== undefined) made = await join(bucket, key, growing, { parts, rest, copy })
+    const [parts, rest] = await Promise.all([partsOf(bucket, path, growing), restOf(bucket, key, growing, etag)])
+    if (rest !== undefined) await join(bucket, key, growing, { parts, rest, copy, made })
   } catch (error) {
     // Completed by somebody else, or by an attempt of ours whose answer was lost.
     if (!isMissing(error)) throw error
   }
-  // The answer to a completion has an etag too, but Ceph's is not the one that the object has.
   const found = await bucket.head(key)
-  if (found !== undefined && growingOf(found) === undefined) return { ...found, isOurs: sameEtag(found.etag, made) }
+  if (found !== undefined && growingOf(found) === undefined) return { ...found, isOurs: made.has(bare(found.etag)) }
   throw new DriverError('path-not-found', { driver: 's3', path, detail: 'the parts of the upload are gone' })
 }
 
 /** What comes after the parts; undefined when something else lies there by now. */
-async function restOf (bucket: S3Bucket, key: string, { upload }: Growing): Promise<Buffer | undefined> {
-  const found = await bucket.get(key)
+async function restOf (bucket: S3Bucket, key: string, { upload }: Growing, etag: string | undefined): Promise<Buffer | undefined> {
+  const found = await bucket.get(key, { etag })
   if (growingOf(found)?.upload === upload) return await buffer(found.body)
   found.body.destroy()
   return undefined
 }
 
-async function join (bucket: S3Bucket, key: string, { upload, count, bytes }: Growing, { parts, rest, copy }: { parts: S3Part[], rest: Buffer, copy: CopySettings }): Promise<string> {
+interface Joined { readonly parts: S3Part[], readonly rest: Buffer, readonly copy: CopySettings, readonly made: Set<string> }
+
+/** Notes in `made` what the object's etag can be. */
+async function join (bucket: S3Bucket, key: string, { upload, count, bytes }: Growing, { parts, rest, copy, made }: Joined): Promise<void> {
+  const completeWith = async (upload: string, parts: readonly S3Part[]): Promise<void> => {
+    // The answer may be lost, and that of Ceph has no etag.
+    made.add(etagOf(parts))
+    made.add(bare(await bucket.completeUpload(key, upload, parts)))
+  }
   const hasRest = rest.length > 0
   if (parts.length <= count + Number(hasRest)) {
     const last = hasRest ? [await bucket.uploadPart(key, upload, count + 1, rest)] : []
-    return await bucket.completeUpload(key, upload, [...parts.slice(0, count), ...last])
+    await completeWith(upload, [...parts.slice(0, count), ...last])
+    return
   }
   // Parts that were never acknowledged follow. S3 would leave them out, Ceph refuses: so all of them become an object,
   // and what counts is copied from that.
@@ -86,14 +95,20 @@ async function join (bucket: S3Bucket, key: string, { upload, count, bytes }: Gr
   const again = await bucket.createUpload(key)
   const copied = await copyParts(bucket, { key, etag, size, end: bytes }, { key, upload: again }, copy)
   const last = hasRest ? [await bucket.uploadPart(key, again, copied.length + 1, rest)] : []
-  return await bucket.completeUpload(key, again, [...copied, ...last])
+  await completeWith(again, [...copied, ...last])
 }
 
-function sameEtag (one: string, other: string | undefined): boolean {
-  return one.replaceAll('"', '') === other?.replaceAll('"', '')
+/** Of an object made of these parts, in every store that does not encrypt with keys of its own. */
+function etagOf (parts: readonly S3Part[]): string {
+  const digests = Buffer.concat(parts.map(({ etag }) => Buffer.from(bare(etag), 'hex')))
+  return `${createHash('md5').update(digests).digest('hex')}-${parts.length}`
+}
+
+function bare (etag: string): string {
+  return etag.replaceAll('"', '')
 }
 
 /** Over etags without quotes: stores differ in where they put them. */
 function hashOf (parts: readonly S3Part[]): string {
-  return createHash('sha256').update(parts.map(({ number, etag, size }) => `${number} ${etag.replaceAll('"', '')} ${size}`).join('\n')).digest('hex')
+  return createHash('sha256').update(parts.map(({ number, etag, size }) => `${number} ${bare(etag)} ${size}`).join('\n')).digest('hex')
 }

@@ -92,7 +92,7 @@ export class S3Driver extends FlatDriver {
   protected override async moveFile (from: string, to: string, found: StoredObject, { isExact }: { readonly isExact: boolean }): Promise<void> {
     const growing = growingOf(found)
     if (growing === undefined) return await super.moveFile(from, to, found)
-    const { isOurs, ...made } = await complete(this.#bucket, from, growing, this.#copy)
+    const { isOurs, ...made } = await complete(this.#bucket, from, growing, this.#copy, isExact ? found.etag : undefined)
     if (isExact && !isOurs) throw new DriverError('changed', { driver: this.name, path: from })
     await super.moveFile(from, to, made)
   }
