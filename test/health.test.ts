@@ -9,7 +9,7 @@ import { startProduct } from './helpers/product.js'
 t.test('while a check fails everything is answered with 503 UNAVAILABLE, and probes and debug server say why', async t => {
   const directory = t.testdir()
   const down = join(directory, 'down')
-  const product = await startProduct(t, directory, { http: { debug: { addr: '127.0.0.1:0' } }, health: { file: [{ file: down, interval: '10ms' }] } })
+  const product = await startProduct(t, directory, { http: { debug: { addr: '127.0.0.1:0' } }, health: { file: [{ file: down, interval: '500ms' }] } })
   const [, debug = ''] = await product.logged(/debug server listens on (http:[^"]+)/)
   t.same(await (await fetch(`${product.url}/readyz`)).json(), { ready: true, failing: [] })
   t.same(await (await fetch(`${debug}/debug/health`)).json(), {})
@@ -53,7 +53,7 @@ t.test('an embedded registry refuses nothing by itself and tells its host', asyn
   const app = Fastify()
   t.teardown(async () => { await app.close() })
   let handle: RegistryHandle | undefined
-  await app.register(registry, { storage: { inmemory: {} }, health: { file: [{ file: down, interval: '50ms' }] }, onReady: ready => { handle = ready } })
+  await app.register(registry, { storage: { inmemory: {} }, health: { file: [{ file: down, interval: '300ms' }] }, onReady: ready => { handle = ready } })
   await app.ready()
   while (handle?.health.isWell === true) await new Promise(resolve => setImmediate(resolve))
   t.same(handle?.health.failures(), { [down]: 'file exists' })

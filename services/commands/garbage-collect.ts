@@ -11,6 +11,7 @@ import type { Digest } from '../reference/reference.js'
 import type { Command, CommandOutput, OptionValues } from './command.js'
 import { Interrupted, onStorage } from './maintenance.js'
 import type { StorageCommand } from './maintenance.js'
+import { NO_SHARED_CACHE, openSharedCache } from './shared-cache.js'
 
 /** Storage calls at a time. The server, which collects beside its requests, makes one. */
 const WIDTH = 16
@@ -77,7 +78,7 @@ function optionsOf (values: OptionValues): CollectOptions {
 }
 
 /** @throws {ConfigError} when a server is at it, or another command */
-async function collect ({ driver, signal }: StorageCommand, options: CollectOptions, { out, err }: CommandOutput): Promise<number> {
+async function collect ({ config, driver, log, signal }: StorageCommand, options: CollectOptions, { out, err }: CommandOutput): Promise<number> {
   const { dryRun, deleteUntagged, quiet, json, explain, graceMs } = options
   const progress = createProgress({ stream: err, quiet })
   const reasons: string[] = []
@@ -94,9 +95,10 @@ async function collect ({ driver, signal }: StorageCommand, options: CollectOpti
   }
   await using lease = dryRun ? undefined : await acquireLease(driver, GARBAGE_COLLECTION)
   if (!dryRun && lease === undefined) throw new ConfigError('garbage on this storage is being collected already; a run that was killed is forgotten after a minute')
+  await using cache = dryRun ? NO_SHARED_CACHE : await openSharedCache(config, log)
   progress.begin('marking')
   try {
-    const collection = new Collection({ driver, graceMs, deleteUntagged, dryRun, observer, width: WIDTH, forget: async () => {}, signal: lease === undefined ? signal : AbortSignal.any([signal, lease.signal]) })
+    const collection = new Collection({ driver, graceMs, deleteUntagged, dryRun, observer, width: WIDTH, forget: cache.forget, signal: lease === undefined ? signal : AbortSignal.any([signal, lease.signal]) })
     const result = await collection.run()
     progress.end()
     if (json) out.write(`${JSON.stringify({ ...result, ...explain === undefined ? {} : { explained: explain, reasons } })}\n`)

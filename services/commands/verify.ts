@@ -11,6 +11,7 @@ import { verify } from '../verify/verify.js'
 import type { VerifyOptions, VerifyResult } from '../verify/verify.js'
 import type { Command, CommandOutput, OptionValues } from './command.js'
 import { Interrupted, onStorage } from './maintenance.js'
+import { NO_SHARED_CACHE, openSharedCache } from './shared-cache.js'
 
 /** `verify`: says whether everything that should be in storage is there, and is what it should be. */
 export const verifyCommand: Command = {
@@ -25,7 +26,7 @@ export const verifyCommand: Command = {
   },
   optionHelp: [
     ['--repair', 'verify: set aside what is corrupt or dangling, below oci-registry/quarantine'],
-    ['-q, --quiet', 'verify: only what is corrupt or missing, no progress'],
+    ['-q, --quiet', 'verify: only what is corrupt, missing or orphaned, no progress'],
     ['--rate SIZE', 'verify: read at most that much in a second, for example 50MB'],
     ['--grace DURATION', 'verify: do not judge what was written within this time, 10m if not given; 0s only while nobody writes'],
     ['--json', 'verify: one JSON document a line, a summary last']
@@ -37,7 +38,8 @@ export const verifyCommand: Command = {
       const report = reporter(values, output, progress.above.bind(progress))
       const repair = values['repair'] === true
       const validation = referenceValidation(config.validation)
-      const options: VerifyOptions = { ...limits, driver, log, progress, repair, validation, onFinding: report.finding }
+      await using cache = repair ? await openSharedCache(config, log) : NO_SHARED_CACHE
+      const options: VerifyOptions = { ...limits, driver, log, progress, repair, validation, forget: cache.forget, onFinding: report.finding }
       try {
         const result = await verifyAlone(options, signal)
         report.result(result)
@@ -77,7 +79,7 @@ interface Reporter {
 function reporter (values: OptionValues, { out }: CommandOutput, above: (write: () => void) => void): Reporter {
   const isQuiet = values['quiet'] === true
   const write = (line: string): void => { above(() => { out.write(`${line}\n`) }) }
-  const isWanted = ({ severity }: Finding): boolean => !isQuiet || severity === 'corrupt' || severity === 'missing'
+  const isWanted = ({ severity }: Finding): boolean => !isQuiet || severity !== 'odd'
   if (values['json'] === true) {
     return {
       finding: finding => { if (isWanted(finding)) write(JSON.stringify({ kind: 'finding', ...finding })) },

@@ -225,13 +225,20 @@ export class FilesystemDriver implements StorageDriver {
 
 /** Like `mkdir -p`. Node's own goes round in circles where nothing can be made, for instance below /proc. */
 async function makeDirectory (path: string): Promise<void> {
-  if (await isDirectory(path)) return
-  if (dirname(path) !== path) await makeDirectory(dirname(path))
+  const error = await mkdirError(path)
+  if (error === undefined) return
+  if (error.code !== 'ENOENT' || dirname(path) === path) throw error
+  await makeDirectory(dirname(path))
+  const again = await mkdirError(path)
+  if (again !== undefined) throw again
+}
+
+/** Undefined if the directory is there now; somebody else may have been faster. */
+async function mkdirError (path: string): Promise<NodeJS.ErrnoException | undefined> {
   try {
     await mkdir(path)
   } catch (error) {
-    // Somebody else may have been faster.
-    if (!await isDirectory(path)) throw error
+    if (!await isDirectory(path)) return error as NodeJS.ErrnoException
   }
 }
 

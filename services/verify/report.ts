@@ -18,7 +18,7 @@ export function formatResult (result: VerifyResult): string {
   ].join('\n')
 }
 
-/** Whether storage holds what it should: leftovers and oddities are no damage. */
-export function isSound ({ corrupt, missing, errors }: VerifyResult): boolean {
-  return corrupt + missing + errors === 0
+/** Whether storage holds what it should, and nothing else: oddities do no harm, and leftovers cost space. */
+export function isSound ({ corrupt, missing, orphaned, errors }: VerifyResult): boolean {
+  return corrupt + missing + orphaned + errors === 0
 }

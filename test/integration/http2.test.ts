@@ -189,10 +189,12 @@ t.test('an endless body that was refused is ended after a bound, and the session
 
 t.test('a content-length that is not that of the body ends the stream, and nothing is committed', async t => {
   const session = await started(t)
+  // Newer Nodes end the session with it.
+  const other = await openSession(t, `http://127.0.0.1:${session.socket.remotePort ?? 0}`)
   const stream = begin(session, 'POST', `${UPLOADS}?digest=${content.digest}`, { 'content-length': 5 })
   stream.end(content.bytes)
   await t.rejects(answerOf(stream), /no answer/)
-  t.equal((await ask(session, 'HEAD', BLOB)).status, 404)
+  t.equal((await ask(other, 'HEAD', BLOB)).status, 404)
 })
 
 t.test('Locations have the authority that the client asked for, and what proxies say goes before it (R-014)', async t => {
