@@ -47,7 +47,8 @@ export const POOLED: FileCalls = {
  * pool and back ten times as much.
  */
 export const DIRECT: FileCalls = {
-  open: (file, flags) => fs.openSync(file, flags),
+  // What is no file, a pipe for instance, must not be waited for.
+  open: (file, flags) => fs.openSync(file, flags === 'r' ? fs.constants.O_RDONLY | fs.constants.O_NONBLOCK : flags),
   close: fs.closeSync,
   write: (fd, chunks, position) => fs.writevSync(fd, chunks, position),
   status: fd => fs.fstatSync(fd),
