@@ -32,13 +32,28 @@ export default async function referrersRoutes (fastify: RouteScope, { locations 
   })
 }
 
+/** Longer ones are few, and would take memory that nobody counts. */
+const MAX_KNOWN_BYTES = 16 * 1024
+
+/** A descriptor that is asked for again is the same object, as long as its manifest is in memory. */
+const known = new WeakMap<ReferrerDescriptor, { readonly json: string, readonly length: number }>()
+
+function serialized (descriptor: ReferrerDescriptor): { readonly json: string, readonly length: number } {
+  const found = known.get(descriptor)
+  if (found !== undefined) return found
+  const json = JSON.stringify(descriptor)
+  const made = { json, length: Buffer.byteLength(json) }
+  if (made.length <= MAX_KNOWN_BYTES) known.set(descriptor, made)
+  return made
+}
+
 /** as many descriptors, in JSON, as fit; and the digest to go on after, if there are more. */
 function page (descriptors: readonly ReferrerDescriptor[]): { manifests: string[], next: string | undefined } {
   const manifests: string[] = []
   let bytes = 0
   for (const [i, descriptor] of descriptors.entries()) {
-    const json = JSON.stringify(descriptor)
-    bytes += Buffer.byteLength(json) + 1
+    const { json, length } = serialized(descriptor)
+    bytes += length + 1
     if (bytes > MAX_PAGE_BYTES && i > 0) return { manifests, next: descriptors[i - 1]?.digest }
     manifests.push(json)
   }

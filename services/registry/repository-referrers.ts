@@ -95,20 +95,24 @@ export class RepositoryReferrers implements ReferrerStore {
   }
 }
 
-interface Description { readonly subject: Digest | undefined, readonly rest: Pick<ReferrerDescriptor, 'artifactType' | 'annotations'> }
+interface Description { readonly subject: Digest | undefined, readonly descriptor: ReferrerDescriptor }
+
+/** What a longer manifest says of itself would take as much memory again as its bytes. */
+const MAX_DESCRIBED_BYTES = 64 * 1024
 
 /** What a manifest says of itself, as long as its bytes are in memory. */
 const descriptions = new WeakMap<StoredContent, Description>()
 
 function descriptionOf ({ mediaType, digest, size }: Descriptor, subject: Digest, content: StoredContent): ReferrerDescriptor | undefined {
   let description = descriptions.get(content)
-  if (description === undefined) {
+  // The same bytes may have been pushed as something else, here or in another repository.
+  if (description?.descriptor.mediaType !== mediaType) {
     const { subject, artifactType, annotations } = understood(content) ?? {}
     const rest = { ...(artifactType === undefined ? {} : { artifactType }), ...(annotations === undefined ? {} : { annotations }) }
-    description = { subject, rest }
-    descriptions.set(content, description)
+    description = { subject, descriptor: { mediaType, digest, size, ...rest } }
+    if (content.bytes.length <= MAX_DESCRIBED_BYTES) descriptions.set(content, description)
   }
-  return description.subject === subject ? { mediaType, digest, size, ...description.rest } : undefined
+  return description.subject === subject ? description.descriptor : undefined
 }
 
 /** Undefined for what another registry let in and we would not: it refers to nothing. */

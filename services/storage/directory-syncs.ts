@@ -37,6 +37,11 @@ export class DirectorySyncs {
     }
   }
 
+  /** Waits until what is being settled of this name, and of the directories above it, has been. */
+  async settled (name: string): Promise<void> {
+    if (this.#running.size > 0) await Promise.all([this.#running.get(name), ...this.#above(name)])
+  }
+
   /** What others are waiting for in the directories above. */
   #above (name: string): Array<Promise<void>> {
     const found: Array<Promise<void>> = []

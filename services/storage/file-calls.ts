@@ -25,6 +25,7 @@ export interface FileCalls {
 const MAX_ATTEMPTS = 10
 
 const writev = promisify(fs.writev)
+const readFile = promisify(fs.readFile)
 const mkdir = promisify(fs.mkdir as (directory: string, options: { recursive: true }, callback: (error: Error | null, first?: string) => void) => void)
 
 /** In the thread pool: nobody else waits for a disk or a network. */
@@ -46,7 +47,8 @@ export const POOLED: FileCalls = {
  * pool and back ten times as much.
  */
 export const DIRECT: FileCalls = {
-  open: (file, flags) => fs.openSync(file, flags),
+  // What is no file, a pipe for instance, must not be waited for.
+  open: (file, flags) => fs.openSync(file, flags === 'r' ? fs.constants.O_RDONLY | fs.constants.O_NONBLOCK : flags),
   close: fs.closeSync,
   write: (fd, chunks, position) => fs.writevSync(fd, chunks, position),
   status: fd => fs.fstatSync(fd),
@@ -104,4 +106,13 @@ async function ifThere (removing: Promise<void>): Promise<void> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
   }
+}
+
+/** The content of an open file, of which it is known how long it was. */
+export async function readAll (fd: number, size: number, direct: boolean): Promise<Buffer> {
+  if (!direct || size > MAX_DIRECT_BYTES) return await readFile(fd)
+  const buffer = Buffer.allocUnsafeSlow(size)
+  let bytes = 0
+  for (let read = -1; read !== 0 && bytes < size; bytes += read) read = fs.readSync(fd, buffer, bytes, size - bytes, bytes)
+  return buffer.subarray(0, bytes)
 }

@@ -1,19 +1,18 @@
 import { randomUUID } from 'node:crypto'
-import { readFile as readFileCallback, readSync } from 'node:fs'
-import { access, constants, mkdir, stat } from 'node:fs/promises'
+import { access, constants } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import type { Readable } from 'node:stream'
-import { promisify } from 'node:util'
 import { ConfigError } from '../errors/config-error.js'
 import { DriverError } from '../errors/driver-error.js'
 import type { Eventually } from '../registry/types.js'
 import { DirectorySyncs, syncFile } from './directory-syncs.js'
 import type { ByteRange, FileInfo, FileWriter, MoveOptions, StorageDriver, WriteOptions } from './driver.js'
-import { DIRECT, MAX_DIRECT_BYTES, POOLED, isLocal, removeAll } from './file-calls.js'
+import { DIRECT, MAX_DIRECT_BYTES, POOLED, isLocal, readAll, removeAll } from './file-calls.js'
 import type { FileCalls } from './file-calls.js'
 import { FileStream } from './file-stream.js'
 import { filesystemError } from './filesystem-error.js'
 import { Listings } from './listings.js'
+import { makeDirectory } from './make-directory.js'
 import { FilesystemWriter } from './filesystem-writer.js'
 import { PromptReads } from './prompt-reads.js'
 import type { Settling } from './settling.js'
@@ -24,9 +23,6 @@ export interface FilesystemOptions {
   /** False trades the survival of the last writes in a power cut for speed. Default true. */
   readonly fsync?: boolean
 }
-
-/** Of a file that is open, or has this name. */
-const readFile = promisify(readFileCallback)
 
 // A temporary file lies beside its target, so that the rename stays in one file system. No name of the layout begins
 // with a dot, so what a crash leaves behind is never listed.
@@ -142,7 +138,10 @@ export class FilesystemDriver implements StorageDriver {
 
   async stat (path: string): Promise<FileInfo> {
     return await this.#run(path, async () => {
-      const found = await this.#looks.stat(this.#file(path))
+      const file = this.#file(path)
+      const found = await this.#looks.stat(file)
+      // Somebody may acknowledge something because of the answer.
+      if (this.#fsync) await this.#syncs.settled(file)
       const isDirectory = found.isDirectory()
       return { path, size: isDirectory ? 0 : found.size, isDirectory, modified: found.mtime }
     })
@@ -231,7 +230,11 @@ export class FilesystemDriver implements StorageDriver {
   async #fill (fd: number, content: Uint8Array, durable: boolean): Promise<void> {
     const calls = content.byteLength > MAX_DIRECT_BYTES ? POOLED : this.#changes
     try {
-      for (let position = 0; position < content.byteLength;) position += await calls.write(fd, [content.subarray(position)], position)
+      for (let position = 0; position < content.byteLength;) {
+        const written = await calls.write(fd, [content.subarray(position)], position)
+        if (written === 0) throw new Error('nothing could be written')
+        position += written
+      }
       if (durable) await syncFile(fd)
     } finally {
       await this.#changes.close(fd)
@@ -281,15 +284,6 @@ function upTo (directory: string, first: string): string[] {
   return directories
 }
 
-/** The content of an open file, of which it is known how long it was. */
-async function readAll (fd: number, size: number, direct: boolean): Promise<Buffer> {
-  if (!direct || size > MAX_DIRECT_BYTES) return await readFile(fd)
-  const buffer = Buffer.allocUnsafeSlow(size)
-  let bytes = 0
-  for (let read = -1; read !== 0 && bytes < size; bytes += read) read = readSync(fd, buffer, bytes, size - bytes, bytes)
-  return buffer.subarray(0, bytes)
-}
-
 /** Why it failed is told by what comes next, or has been told. */
 async function attempted<T> (operation: () => Eventually<T>): Promise<T | undefined> {
   try {
@@ -297,27 +291,4 @@ async function attempted<T> (operation: () => Eventually<T>): Promise<T | undefi
   } catch {
     return undefined
   }
-}
-
-/** Like `mkdir -p`. Node's own goes round in circles where nothing can be made, for instance below /proc. */
-async function makeDirectory (path: string): Promise<void> {
-  const error = await mkdirError(path)
-  if (error === undefined) return
-  if (error.code !== 'ENOENT' || dirname(path) === path) throw error
-  await makeDirectory(dirname(path))
-  const again = await mkdirError(path)
-  if (again !== undefined) throw again
-}
-
-/** Undefined if the directory is there now; somebody else may have been faster. */
-async function mkdirError (path: string): Promise<NodeJS.ErrnoException | undefined> {
-  try {
-    await mkdir(path)
-  } catch (error) {
-    if (!await isDirectory(path)) return error as NodeJS.ErrnoException
-  }
-}
-
-async function isDirectory (path: string): Promise<boolean> {
-  return await stat(path).then(found => found.isDirectory(), () => false)
 }

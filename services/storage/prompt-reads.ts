@@ -1,11 +1,15 @@
-import { closeSync, openSync, readSync } from 'node:fs'
+import { closeSync, constants, openSync, readSync } from 'node:fs'
 import { isLocal } from './file-calls.js'
 
+/** What is no file, a pipe for instance, must not be waited for. */
+const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK
 /** A read that took longer than this was no read from memory, or the machine had other things to do. */
 const SLOW_MS = 1
-/** For how many times as long as a slow read took the next ones are left to threads: at most 5 % of the time is lost. */
+/** For how many times as long as a slow read took the next ones are left to threads. */
 const PAUSE = 20
-const MAX_PAUSE_MS = 2000
+/** The longest pause, which doubles as long as one slow read follows the other. */
+const FIRST_PAUSE_MS = 100
+const MAX_PAUSE_MS = 3200
 /** How old what is known of the disk may be. */
 const LOOK_MS = 100
 
@@ -31,6 +35,7 @@ export class PromptReads {
   #pausedUntil = 0
   #diskReads = 0
   #lookAt = 0
+  #longestMs = FIRST_PAUSE_MS
   readonly #clock: ReadClock
 
   constructor (clock = systemClock) {
@@ -52,17 +57,23 @@ export class PromptReads {
     }
     const bytes = this.#read(file, maxBytes)
     const ended = this.#clock.now()
-    const took = ended - began
-    // For whatever file: a pause too many does no harm.
-    if (took > SLOW_MS && this.#clock.diskReads() !== this.#diskReads) this.#pausedUntil = ended + Math.min(PAUSE * took, MAX_PAUSE_MS)
+    if (ended - began > SLOW_MS) this.#pauseAfter(began, ended)
+    else this.#longestMs = FIRST_PAUSE_MS
     return bytes
+  }
+
+  #pauseAfter (began: number, ended: number): void {
+    // For whatever file: a short pause too many does little harm.
+    if (this.#clock.diskReads() === this.#diskReads) return
+    this.#pausedUntil = ended + Math.min(PAUSE * (ended - began), this.#longestMs)
+    this.#longestMs = Math.min(2 * this.#longestMs, MAX_PAUSE_MS)
   }
 
   #read (file: string, maxBytes: number): Buffer | undefined {
     if (this.#buffer.length <= maxBytes) this.#buffer = Buffer.allocUnsafeSlow(maxBytes + 1)
     let fd
     try {
-      fd = openSync(file, 'r')
+      fd = openSync(file, FLAGS)
       const length = readSync(fd, this.#buffer, 0, maxBytes + 1, 0)
       return length > maxBytes ? undefined : Buffer.from(this.#buffer.subarray(0, length))
     } catch {
