@@ -82,11 +82,11 @@ function remoteOf (request: FastifyRequest): string | undefined {
 }
 
 function factsOf (request: FastifyRequest, remote: string | undefined): RequestFacts {
-  const { id, method, host, raw, params, routeOptions } = request
+  const { id, method, host, raw, params, routeOptions, ociSpan } = request
   const { name, reference } = (params ?? {}) as { name?: string, reference?: string }
   // As they came: the router and our hooks change some.
   const { url = '', httpVersion, headers } = raw
-  return { id, method, host, url, proto: `HTTP/${httpVersion}`, headers, remote, resource: routeOptions.config?.ociResource, name, reference }
+  return { id, method, host, url, proto: `HTTP/${httpVersion}`, headers, remote, resource: routeOptions.config?.ociResource, name, reference, trace: ociSpan?.ids }
 }
 
 export default fp(requestLogPlugin, { name: 'oci-request-log', fastify: '5.x', dependencies: ['oci-config'] })

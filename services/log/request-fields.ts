@@ -21,6 +21,8 @@ export interface RequestFacts {
   readonly resource: Resource | undefined
   readonly name: string | undefined
   readonly reference: string | undefined
+  /** Where the request is in a trace, if it is in one. */
+  readonly trace: { readonly trace_id: string, readonly span_id: string } | undefined
 }
 
 /** What came of it. */
@@ -38,9 +40,10 @@ export interface Outcome {
 const MAX_LENGTH = 1024
 
 /** A request's fields, under the names of docker's registry. Empty ones are left out, as there; `http.request.proto` is ours. */
-export function requestFields ({ id, method, host, url, proto, headers, remote, resource, name, reference }: RequestFacts): Record<string, unknown> {
+export function requestFields ({ id, method, host, url, proto, headers, remote, resource, name, reference, trace }: RequestFacts): Record<string, unknown> {
   const { 'content-type': type, referer, 'user-agent': agent } = headers
   const fields: Record<string, unknown> = {}
+  if (trace !== undefined) Object.assign(fields, trace)
   if (type !== undefined && type !== '') fields['http.request.contenttype'] = clipped(String(type), MAX_LENGTH)
   if (host !== undefined && host !== '') fields['http.request.host'] = clipped(host.includes('@') ? shownUrl(host) : host, MAX_LENGTH)
   fields['http.request.id'] = id

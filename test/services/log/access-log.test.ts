@@ -6,7 +6,7 @@ import type { ServedRequest } from '../../../services/log/access-line.js'
 import { AccessLog } from '../../../services/log/access-log.js'
 import { recordingLog } from '../../helpers/log.js'
 
-const SERVED: ServedRequest = { id: '1', method: 'GET', host: 'r.example', url: '/v2/', proto: 'HTTP/1.1', headers: {}, remote: '10.0.0.1:4711', address: '10.0.0.1', resource: undefined, name: undefined, reference: undefined, status: 200, contentType: undefined, written: 2, ms: 1, isAborted: false, user: 'ann' }
+const SERVED: ServedRequest = { id: '1', method: 'GET', host: 'r.example', url: '/v2/', proto: 'HTTP/1.1', headers: {}, remote: '10.0.0.1:4711', address: '10.0.0.1', resource: undefined, name: undefined, reference: undefined, trace: undefined, status: 200, contentType: undefined, written: 2, ms: 1, isAborted: false, user: 'ann' }
 const combined = accessFormat('combined', {})
 const numbered = (request: ServedRequest): string => `${request.id}\n`
 const request = (id: number | string): ServedRequest => ({ ...SERVED, id: String(id) })

@@ -5,7 +5,7 @@ import { errorFields, goDuration, requestFields, servedFields } from '../../../s
 import type { RequestFacts } from '../../../services/log/request-fields.js'
 import { shownUrl } from '../../../services/log/shown-url.js'
 
-const FACTS: RequestFacts = { id: '1', method: 'GET', host: 'r.example:5000', url: '/v2/', proto: 'HTTP/1.1', headers: {}, remote: '10.0.0.1:4711', resource: undefined, name: undefined, reference: undefined }
+const FACTS: RequestFacts = { id: '1', method: 'GET', host: 'r.example:5000', url: '/v2/', proto: 'HTTP/1.1', headers: {}, remote: '10.0.0.1:4711', resource: undefined, name: undefined, reference: undefined, trace: undefined }
 
 t.test('fields have the names of docker\'s registry, and what is empty is left out', async t => {
   t.same(requestFields({ ...FACTS, host: '', headers: { referer: '', 'user-agent': '' }, remote: undefined }), { 'http.request.id': '1', 'http.request.method': 'GET', 'http.request.proto': 'HTTP/1.1', 'http.request.uri': '/v2/' })
