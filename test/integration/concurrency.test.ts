@@ -7,7 +7,7 @@ import { blob, image, pushBlob, pushManifest, sha256 } from '../helpers/images.j
 import type { Manifest } from '../helpers/images.js'
 
 // Each race is run this many times: what goes wrong once in a hundred is wrong.
-const ROUNDS = 200
+const ROUNDS = Number(process.env['ROUNDS'] ?? 200)
 t.setTimeout(300_000)
 
 const STORAGES: Record<string, (t: Test) => NonNullable<RegistryOptions['storage']>> = {
