@@ -203,9 +203,16 @@ export class AzureContainer implements FlatStore {
   }
 
   async #giveUp (to: string, copyId: string | undefined, why: string): Promise<never> {
-    if (copyId !== undefined) await this.#blob(to).abortCopyFromURL(copyId).catch(() => {}) // has failed, or was never begun
-    if (await this.head(to) === undefined) await this.delete([to])
+    // What is left of it is no blob to anybody; a copy of somebody else's is left alone.
+    if (copyId !== undefined) await this.#removeCopy(to, copyId).catch(() => {})
     throw new Error(`the copy within the store: ${why}`)
+  }
+
+  async #removeCopy (to: string, copyId: string): Promise<void> {
+    const blob = this.#blob(to)
+    await blob.abortCopyFromURL(copyId).catch(() => {}) // has failed already
+    const found = await blob.getProperties()
+    if (found.copyId === copyId && found.copyStatus !== 'success' && found.etag !== undefined) await blob.delete({ conditions: { ifMatch: found.etag } })
   }
 
   #blob (key: string): BlockBlobClient {
