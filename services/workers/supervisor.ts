@@ -39,7 +39,7 @@ export class Supervisor {
    * Starts the workers, the first one alone: what it makes in storage, or finds wrong, is made and found once. Resolves
    * with the URL they listen on.
    *
-   * @throws {ConfigError} with what kept a worker from starting
+   * @throws {ConfigError} with what kept a worker from starting; an Error when it is stopped before they listen
    */
   async start (): Promise<string> {
     try {
@@ -47,7 +47,7 @@ export class Supervisor {
       await Promise.all(Array.from({ length: this.#options.count - 1 }, async () => await this.#launch()))
       return url
     } catch (error) {
-      this.kill()
+      if (!this.#stopping) this.kill()
       throw error
     }
   }
@@ -73,6 +73,7 @@ export class Supervisor {
 
   /** Starts a worker that is replaced when it dies. Resolves when it listens. */
   async #launch (): Promise<string> {
+    if (this.#stopping) throw new Error('stopped')
     const worker = this.#fork()
     const startedAt = Date.now()
     const url = await this.#started(worker)

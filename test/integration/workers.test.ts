@@ -6,7 +6,7 @@ import { needs, skopeo } from '../helpers/clients.js'
 import { hangingUpload } from '../helpers/hanging-upload.js'
 import { image, sha256 } from '../helpers/images.js'
 import { writeOciLayout } from '../helpers/oci-layout.js'
-import { runCli, startProduct } from '../helpers/product.js'
+import { CliProcess, runCli, startProduct } from '../helpers/product.js'
 import type { Product } from '../helpers/product.js'
 import { RawConnection, rawRequest } from '../helpers/raw-http.js'
 import type { RawAnswer } from '../helpers/raw-http.js'
@@ -162,6 +162,18 @@ t.test('a second signal ends all processes at once', async t => {
   t.equal((await product.ended).status, 1)
   await cut
   for (const pid of pids) t.equal(await isAlive(pid), false)
+})
+
+t.test('a signal before all processes listen ends those that were started, and no more are', async t => {
+  const directory = t.testdir({ 'config.yml': 'version: 0.1\nstorage: { filesystem: { rootdirectory: ./data } }\nhttp: { addr: "127.0.0.1:0", workers: 2 }\n' })
+  const starting = new CliProcess(t, ['serve', 'config.yml'], directory)
+  // The first process, just before it listens.
+  await starting.logged(/upload purge/)
+  starting.signal('SIGTERM')
+  const { status, stderr } = await starting.ended
+  t.equal(status, 0, stderr)
+  t.match(stderr, /SIGTERM: stopping/)
+  t.notMatch(stderr, /worker 2 serves/)
 })
 
 t.test('the workers end when their primary process is killed', async t => {
