@@ -29,7 +29,7 @@ export function storeRegistry (t: Test, { name, url, driver }: StoreUnderTest): 
   registryBehaviour(t, `on ${name}`, async t => ({ app: await build(t, { storage: on(driver(), false), http: { relativeurls: true } }), prefix: '' }))
 
   for (const redirect of [true, false]) {
-    t.test(`skopeo pushes and pulls, ${redirect ? 'blobs from the store itself' : 'everything through the registry'}`, needs('skopeo'), async t => {
+    t.test(`skopeo pushes and pulls, ${redirect ? 'blobs from the store itself (R-009)' : 'everything through the registry'}`, needs('skopeo'), async t => {
       const directory = t.testdir({ source: {} })
       const [source, target] = [join(directory, 'source'), join(directory, 'target')]
       const layout = await writeOciLayout(source, { tag: '1.0', architectures: ['amd64', 'arm64'], layerBytes: 12 * MIB })

@@ -49,7 +49,7 @@ t.test('a dry run says what would go and changes nothing', async t => {
   t.match(kept.get(image('tagged').digest)?.[0], /tagged v1/)
 })
 
-t.test('what is younger than the grace period stays, what is aside is still served, and put back for good by who asks for it', async t => {
+t.test('what is younger than the grace period stays, what is aside is still served, and put back for good by who asks for it (R-253)', async t => {
   const driver = new MemoryDriver()
   const repository = openRepository(driver)
   const orphan = blob('nobody refers to it')
