@@ -69,6 +69,8 @@ export class GarbageModel {
   readonly #deleteUntagged: boolean
   readonly #tags = new Map<string, Writers>()
   readonly #manifests = new Map<string, Writers>()
+  /** Manifests that were refused, last of all, and may be linked all the same: nobody was promised anything of them. */
+  readonly #refused = new Set<string>()
   /** Pushes that were acknowledged, and that were not. */
   readonly counts = { acknowledged: 0, refused: 0, read: 0 }
 
@@ -122,10 +124,14 @@ export class GarbageModel {
     }
   }
 
-  /** Everything that may be in storage, found without the code under test: manifests by repository, and content. */
-  async reachable (driver: StorageDriver): Promise<{ manifests: string[], content: Digest[] }> {
+  /**
+   * Everything that has to be in storage, found without the code under test: manifests by repository, and content. And
+   * content that may be: what only refused manifests need.
+   */
+  async reachable (driver: StorageDriver): Promise<{ manifests: string[], content: Digest[], optional: Set<Digest> }> {
     const manifests: string[] = []
     const content = new Set<Digest>()
+    const optional = new Set<Digest>()
     for (const name of NAMES) {
       const root = `/docker/registry/v2/repositories/${name}/_manifests`
       const linked = await linkedIn(driver, name)
@@ -144,11 +150,12 @@ export class GarbageModel {
       for (const digest of roots) add(digest)
       for (const digest of live) {
         if (linked.includes(digest)) manifests.push(`${name} ${digest}`)
-        content.add(digest)
-        for (const part of BY_DIGEST.get(digest)?.blobs ?? []) content.add(part.digest)
+        const needed = this.#refused.has(`${name} ${digest}`) ? optional : content
+        needed.add(digest)
+        for (const part of BY_DIGEST.get(digest)?.blobs ?? []) needed.add(part.digest)
       }
     }
-    return { manifests: manifests.sort(), content: [...content].sort() }
+    return { manifests: manifests.sort(), content: [...content].sort(), optional: new Set([...optional].filter(digest => !content.has(digest))) }
   }
 
   async linked (driver: StorageDriver): Promise<string[]> {
@@ -185,8 +192,16 @@ export class GarbageModel {
     for (const writers of written) writers.begin()
     const isStored = await pushManifest(repository, item, tag).then(() => true, orRefused)
     for (const writers of written) writers.end(isStored ? item : undefined)
+    if (isStored) this.#refused.delete(`${repository.name} ${item.digest}`)
+    else this.#noteRefused(repository.name, item)
     this.counts[isStored ? 'acknowledged' : 'refused']++
     return isStored
+  }
+
+  /** What an index lists was linked again for its sake, if it had been withdrawn. */
+  #noteRefused (name: RepositoryName, { digest, children }: Item): void {
+    this.#refused.add(`${name} ${digest}`)
+    for (const child of children) this.#noteRefused(name, child)
   }
 
   async #retag ({ name, manifests }: Repository, from: string, to: string): Promise<void> {

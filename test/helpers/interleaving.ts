@@ -31,6 +31,10 @@ export class Random {
   }
 }
 
+/** How many of the calls stand still, and for how many others at most. */
+const STALLS = 0.05
+const MAX_STALL = 300
+
 /**
  * Lets tasks run one storage call at a time, in an order that a seed decides: every call waits until it is drawn. Two
  * runs with the same seed are the same.
@@ -38,6 +42,9 @@ export class Random {
 export class Interleaving {
   readonly #random: Random
   readonly #waiting: Array<() => void> = []
+  #stalls = STALLS
+  /** One call that stands still while others go on: what goes wrong only in a long pause would nearly never be drawn. */
+  #stalled: { readonly go: () => void, readonly until: number } | undefined
   /** Outside of `run` calls go through. */
   #isOver = true
   /** Storage calls so far. */
@@ -54,14 +61,16 @@ export class Interleaving {
     return stepped
   }
 
-  /** Runs all tasks to their ends. Rejects with the error of the first that fails. */
-  async run (tasks: ReadonlyArray<() => Promise<void>>): Promise<void> {
+  /** Runs all tasks to their ends, with `stalls` one call at a time late. Rejects with the error of the first that fails. */
+  async run (tasks: ReadonlyArray<() => Promise<void>>, { stalls = true } = {}): Promise<void> {
     this.#isOver = false
+    this.#stalls = stalls ? STALLS : 0
     const all = Promise.all(tasks.map(async task => { await task() })).finally(() => { this.#isOver = true })
     all.catch(() => {})
     while (!this.#isOver) {
       // Long enough for most to get to their next call, so that there is something to draw from.
       for (let tick = 0; tick < 3; tick++) await new Promise<void>(resolve => { process.nextTick(resolve) })
+      this.#thaw()
       if (this.#waiting.length === 0) await macrotask()
       else this.#draw()
     }
@@ -69,13 +78,26 @@ export class Interleaving {
     await all
   }
 
+  /** Also when there is nothing else to do. */
+  #thaw (): void {
+    if (this.#stalled === undefined || (this.#waiting.length > 0 && this.steps < this.#stalled.until)) return
+    this.#waiting.push(this.#stalled.go)
+    this.#stalled = undefined
+  }
+
   #draw (): void {
+    const go = this.#take()
+    this.steps++
+    if (this.#stalled !== undefined || !this.#random.chance(this.#stalls)) go?.()
+    else if (go !== undefined) this.#stalled = { go, until: this.steps + this.#random.below(MAX_STALL) }
+  }
+
+  #take (): (() => void) | undefined {
     const index = this.#random.below(this.#waiting.length)
     const go = this.#waiting[index]
     const last = this.#waiting.pop()
     if (index < this.#waiting.length && last !== undefined) this.#waiting[index] = last
-    this.steps++
-    go?.()
+    return go
   }
 
   async #turn (): Promise<void> {

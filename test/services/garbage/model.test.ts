@@ -37,7 +37,16 @@ t.test(`in ${SCHEDULES} schedules from seed ${seed} no acknowledged manifest lac
 // A test that cannot fail proves nothing: without each of these something is lost.
 const WEAKENED: ReadonlyArray<readonly [what: string, weaken: () => () => void]> = [
   ['without the last look at what a manifest needs', () => replace(Publication.prototype, 'confirm', async () => {})],
-  ['when a push trusts its memory for the bytes of a manifest', () => replace(ManifestContents.prototype, 'keep', async () => {})],
+  ['when a push trusts its memory for the bytes of a manifest', () => {
+    const { put } = ManifestContents.prototype
+    const undo = [
+      replace(ManifestContents.prototype, 'keep', async () => {}),
+      replace(ManifestContents.prototype, 'put', async function (this: ManifestContents, digest, bytes, settling) {
+        if (this.recent(digest) === undefined) await put.call(this, digest, bytes, settling)
+      })
+    ]
+    return () => { for (const back of undo) back() }
+  }],
   ['when no manifest is put back', () => replace(WithdrawnManifests.prototype, 'putBack', async () => false)],
   ['when nobody puts content back', () => replace(Quarantine.prototype, 'restore', async () => false)]
 ]
