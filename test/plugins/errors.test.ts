@@ -122,16 +122,20 @@ async function failing (t: Test, operation: Operation): Promise<FastifyInstance>
   const driver = new FaultDriver(new MemoryDriver())
   const app = await build(t, { ...IN_MEMORY, instances: { driver } })
   await pushManifest(t, app, 'team/app', image(), '1.0')
-  await pushBlob(t, app, 'team/app', blob('bytes'))
+  for (const content of [SMALL, LARGE]) await pushBlob(t, app, 'team/app', content)
   driver.before = call => { if (call.operation === operation) throw diskFull(call) }
   return app
 }
 
-const { digest } = blob('bytes')
+const SMALL = blob('bytes')
+/** Streamed. */
+const LARGE = blob('x'.repeat(100_000))
+const { digest } = SMALL
 const FAILING: Array<[Operation, 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE', string]> = [
   ['read', 'GET', '/manifests/1.0'],
   ['stat', 'GET', `/blobs/${digest}`],
-  ['createReadStream', 'GET', `/blobs/${digest}`],
+  ['read', 'GET', `/blobs/${digest}`],
+  ['createReadStream', 'GET', `/blobs/${LARGE.digest}`],
   ['list', 'GET', '/tags/list'],
   ['list', 'GET', `/referrers/${digest}`],
   ['write', 'POST', '/blobs/uploads/'],

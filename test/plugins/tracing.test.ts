@@ -103,7 +103,10 @@ t.test('a download that storage breaks off is an error; one that its client brea
     }
   }
   const app = await build(t, { instances: { driver: new Breaking(inner) } })
-  const digest = await push(t, app)
+  // Smaller ones are not streamed.
+  const large = blob('x'.repeat(100_000))
+  const { digest } = large
+  await pushBlob(t, app, 'team/app', large)
   const url = await app.listen({ host: '127.0.0.1', port: 0 })
   const download = async (signal?: AbortSignal): Promise<void> => {
     const { body } = await fetch(`${url}/v2/team/app/blobs/${digest}`, signal === undefined ? {} : { signal })
