@@ -1,6 +1,5 @@
 import cluster from 'node:cluster'
 import type { Worker } from 'node:cluster'
-import { once } from 'node:events'
 import { ConfigError } from '../errors/config-error.js'
 import { isOurs } from './messages.js'
 import type { ToPrimary } from './messages.js'
@@ -57,9 +56,10 @@ export class Supervisor {
     this.#stopping = true
     for (const pause of this.#pauses) clearTimeout(pause)
     await Promise.all([...this.#running].map(async worker => {
-      const exit = once(worker, 'exit')
+      // Not `once` of node:events, which rejects at an error: one that ends while it is written to is nothing special.
+      const exit = new Promise<number | null>(resolve => { worker.once('exit', resolve) })
       this.#tell(worker, { oci: 'stop' })
-      const [status] = await exit as [number | null]
+      const status = await exit
       this.#failed ||= status !== 0
     }))
     return !this.#failed
