@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { connect } from 'node:http2'
+import { connect, constants } from 'node:http2'
 import { hostname } from 'node:os'
 import Fastify from 'fastify'
 import type { FastifyInstance } from 'fastify'
@@ -202,7 +202,7 @@ t.test('so it is over HTTP/2', async t => {
   const path = `/v2/a/blobs/${large.digest}`
   const broken = session.request({ ':path': path })
   await once(broken, 'response')
-  broken.close()
+  broken.close(constants.NGHTTP2_CANCEL)
   await once(broken, 'close')
   const whole = session.request({ ':path': path })
   let bytes = 0
