@@ -16,15 +16,28 @@ export interface AddressedRequest {
  */
 export function clientAddress ({ ip, ips, headers, socket }: AddressedRequest): string | undefined {
   if (ips !== undefined) return ip
-  const forwarded = [headers['x-forwarded-for'], headers['x-real-ip']]
-    .map(header => String(header ?? '').split(',')[0]?.trim() ?? '')
-    .find(address => isIP(address) !== 0)
-  if (forwarded !== undefined) return forwarded
-  const { remoteAddress, remotePort } = socket ?? {}
+  return forwarded(headers['x-forwarded-for']) ?? forwarded(headers['x-real-ip']) ?? (socket === undefined ? undefined : peerOf(socket))
+}
+
+function forwarded (header: string | readonly string[] | undefined): string | undefined {
+  if (header === undefined) return undefined
+  const address = String(header).split(',')[0]?.trim() ?? ''
+  return isIP(address) === 0 ? undefined : address
+}
+
+/** Connections carry many requests. */
+const peers = new WeakMap<object, string>()
+
+function peerOf (socket: NonNullable<AddressedRequest['socket']>): string | undefined {
+  const known = peers.get(socket)
+  if (known !== undefined) return known
+  const { remoteAddress, remotePort } = socket
   if (remoteAddress === undefined) return undefined
   // A socket for both families writes addresses of version 4 as those of version 6.
   const address = remoteAddress.replace(/^::ffff:(?=\d+\.)/, '')
-  return `${address.includes(':') ? `[${address}]` : address}:${remotePort ?? 0}`
+  const peer = `${address.includes(':') ? `[${address}]` : address}:${remotePort ?? 0}`
+  peers.set(socket, peer)
+  return peer
 }
 
 /** Whoever has one address of IPv6 has a /64 of them. */

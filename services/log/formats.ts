@@ -102,6 +102,13 @@ function prefixed (key: string, fields: Fields): Fields {
   return Object.fromEntries(Object.entries(fields).map(([inner, value]) => [`${key}.${inner}`, value]))
 }
 
+let millisecond = NaN
+let shownMillisecond = ''
+
+/** Made once for each millisecond: many lines have the same. */
 function timestamp (time: number): string {
-  return new Date(time).toISOString()
+  if (time === millisecond) return shownMillisecond
+  millisecond = time
+  shownMillisecond = new Date(time).toISOString()
+  return shownMillisecond
 }
