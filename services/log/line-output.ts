@@ -12,12 +12,15 @@ export const ATOMIC_BYTES = 4096
  */
 export class LineOutput {
   readonly #destination: LineDestination
+  readonly #limit: number
   #waiting = ''
   #bytes = 0
   #scheduled = false
 
-  constructor (destination: LineDestination) {
+  /** @param limit the most bytes of lines that are written in one piece */
+  constructor (destination: LineDestination, limit = ATOMIC_BYTES) {
     this.#destination = destination
+    this.#limit = limit
   }
 
   write (line: string): void {
@@ -27,7 +30,7 @@ export class LineOutput {
 
   writeSoon (line: string): void {
     const bytes = Buffer.byteLength(line)
-    if (this.#bytes + bytes > ATOMIC_BYTES) this.flush()
+    if (this.#bytes + bytes > this.#limit) this.flush()
     this.#waiting += line
     this.#bytes += bytes
     if (this.#scheduled) return

@@ -1,3 +1,4 @@
+import { fstatSync } from 'node:fs'
 import { isatty } from 'node:tty'
 import { pino } from 'pino'
 import type { BaseLogger, Logger } from 'pino'
@@ -7,7 +8,7 @@ import { packageVersion } from '../version.js'
 import { errorRecord } from './error-text.js'
 import { lineFormat } from './formats.js'
 import type { Fields, Formatter, Level } from './formats.js'
-import { LineOutput } from './line-output.js'
+import { ATOMIC_BYTES, LineOutput } from './line-output.js'
 import { formatted } from './pino-lines.js'
 
 /** Writes a line about a request, of which there are thousands; asks for its fields if the level is not too low. */
@@ -22,12 +23,15 @@ export interface StandaloneLog {
   readonly base: Fields
 }
 
+const FILE_BYTES = 64 * 1024
+
 /** Opens the log on standard error; `fields` are put on every line beside the configured ones and those of the process. */
 export function openLog ({ level, formatter, fields: configured }: RegistryConfig['log'], fields: Fields = {}): StandaloneLog {
   const destination = pino.destination({ dest: 2, sync: true, maxLength: 1024 * 1024 })
   // A disk that is full is no reason to serve nothing.
   destination.on('error', () => {})
-  const output = new LineOutput(destination)
+  // What is appended to a file is not mixed up, however long it is.
+  const output = new LineOutput(destination, fstatSync(2).isFile() ? FILE_BYTES : ATOMIC_BYTES)
   process.on('exit', () => { output.flush() })
   const base = { ...configured, ...fields, 'go.version': `node${process.versions.node}`, 'instance.id': instanceId, version: packageVersion }
   const format = lineFormat(formatterFor(formatter), base)
