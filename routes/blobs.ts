@@ -21,7 +21,8 @@ export default async function blobRoutes (fastify: RouteScope): Promise<void> {
     schema: getBlob,
     async handler ({ params, headers, oci: { repository } }, reply) {
       const digest = parseDigest(params.reference)
-      const descriptor = await repository.blobs.stat(digest)
+      const found = repository.blobs.stat(digest)
+      const descriptor = found instanceof Promise ? await found : found
       const redirect = repository.blobs.redirectUrl(descriptor, 'GET')
       const elsewhere = redirect === null ? null : await redirect
       if (elsewhere !== null) return sendElsewhere(reply, elsewhere)
@@ -31,11 +32,10 @@ export default async function blobRoutes (fastify: RouteScope): Promise<void> {
       if (range === 'unsatisfiable') {
         throw new OciError('RANGE_INVALID', { message: 'the range lies outside the blob', headers: { 'content-range': `bytes */${descriptor.size}` } })
       }
-      const open = async (part?: ByteRange): Promise<Readable> => await repository.blobs.open(descriptor, part)
-      if (range !== 'full') return await sendParts(reply, range, descriptor.size, open)
-      const bytes = await (repository.blobs.bytes?.(descriptor) ?? null)
-      if (bytes !== null) return reply.headers({ ...OCTETS, 'content-length': bytes.length }).send(bytes)
-      return reply.headers({ ...OCTETS, 'content-length': descriptor.size }).send(await open())
+      if (range !== 'full') return await sendParts(reply, range, descriptor.size, async part => await repository.blobs.open(descriptor, part))
+      const kept = repository.blobs.bytes?.(descriptor) ?? null
+      const body = kept === null ? await repository.blobs.open(descriptor) : kept instanceof Promise ? await kept : kept
+      return reply.header('content-type', OCTETS['content-type']).header('content-length', descriptor.size).send(body)
     }
   })
 
@@ -45,7 +45,8 @@ export default async function blobRoutes (fastify: RouteScope): Promise<void> {
     schema: getBlob,
     async handler ({ params, headers, oci: { repository } }, reply) {
       const digest = parseDigest(params.reference)
-      const descriptor = await repository.blobs.stat(digest)
+      const found = repository.blobs.stat(digest)
+      const descriptor = found instanceof Promise ? await found : found
       const redirect = repository.blobs.redirectUrl(descriptor, 'HEAD')
       const elsewhere = redirect === null ? null : await redirect
       if (elsewhere !== null) return sendElsewhere(reply, elsewhere)
