@@ -7,7 +7,7 @@ import { azuriteDriver, azuriteOptions } from '../helpers/azurite.js'
 import type { Azurite } from '../helpers/azurite.js'
 import { startFaultyStore } from '../helpers/faulty-store.js'
 import type { FaultyStore } from '../helpers/faulty-store.js'
-import { rejects } from './driver.js'
+import { rejects } from '../helpers/rejects.js'
 
 const ACCOUNT = 'registry'
 

@@ -6,7 +6,7 @@ import { GcsDriver } from '../../services/storage/gcs.js'
 import { SERVICE_ACCOUNT, SERVICE_ACCOUNT_KEY, fakeGcsDriver, fakeGcsOptions } from '../helpers/fake-gcs.js'
 import type { FakeGcs } from '../helpers/fake-gcs.js'
 import { startFaultyStore } from '../helpers/faulty-store.js'
-import { rejects } from './driver.js'
+import { rejects } from '../helpers/rejects.js'
 
 const KIB = 1024
 const SMALL_PIECES = { chunksize: 256 * KIB }

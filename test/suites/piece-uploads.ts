@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { buffer } from 'node:stream/consumers'
 import type { Test } from 'tap'
 import type { StorageDriver } from '../../services/storage/driver.js'
-import { rejects } from './driver.js'
+import { rejects } from '../helpers/rejects.js'
 
 const MIB = 1024 * 1024
 const BYTES = randomBytes(23 * MIB + 17)

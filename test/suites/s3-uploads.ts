@@ -10,7 +10,7 @@ import { S3Writer } from '../../services/storage/s3-writer.js'
 import { S3Driver } from '../../services/storage/s3.js'
 import { rgwDriver, rgwOptions } from '../helpers/ceph-rgw.js'
 import type { Rgw } from '../helpers/ceph-rgw.js'
-import { rejects } from './driver.js'
+import { rejects } from '../helpers/rejects.js'
 
 const MIB = 1024 * 1024
 const SMALL_PARTS = { chunksize: 5 * MIB, multipartcopychunksize: 5 * MIB, multipartcopythresholdsize: 5 * MIB }

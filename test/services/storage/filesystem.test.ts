@@ -7,7 +7,8 @@ import { ConfigError } from '../../../services/errors/config-error.js'
 import { FilesystemDriver } from '../../../services/storage/filesystem.js'
 import { Settling } from '../../../services/storage/settling.js'
 import { guarded } from '../../../services/storage/guarded.js'
-import { driverSuite, rejects } from '../../suites/driver.js'
+import { rejects } from '../../helpers/rejects.js'
+import { driverSuite } from '../../suites/driver.js'
 
 t.test('filesystem', async t => {
   driverSuite(t, async t => await FilesystemDriver.open({ rootdirectory: t.testdir(), fsync: false }))

@@ -3,7 +3,7 @@ import t from 'tap'
 import { DriverError } from '../../../services/errors/driver-error.js'
 import type { ByteRange, FileInfo, FileWriter, StorageDriver } from '../../../services/storage/driver.js'
 import { guarded } from '../../../services/storage/guarded.js'
-import { rejects } from '../../suites/driver.js'
+import { rejects } from '../../helpers/rejects.js'
 
 /** A driver that takes everything and notes what reached it; or throws, whatever it is asked. */
 class Recorder implements StorageDriver {
