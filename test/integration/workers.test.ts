@@ -184,8 +184,8 @@ t.test('the workers end when their primary process is killed', async t => {
   process.kill(product.pid, 'SIGKILL')
   await cut
   // Standard error is shared: it is at its end when the last of them is gone.
-  await product.ended
-  await gone(pid)
+  t.equal((await product.ended).status, null)
+  await t.resolves(gone(pid))
 })
 
 t.test('the debug server shows the numbers of all processes, and the next leader opens it again', async t => {

@@ -40,9 +40,13 @@ export function accessControllerSuite (t: Test, name: string, make: (t: Test) =>
     }
   })
 
-  t.test(`${name}: wrong credentials are a 401 with a challenge, whatever they look like`, async t => {
-    const { controller, wrong } = await made(t, make)
-    for (const authorization of wrong.length === 0 ? [] : [...wrong, ...EVERY_SCHEME]) {
+  t.test(`${name}: wrong credentials are a 401 with a challenge, whatever they look like, or there are none`, async t => {
+    const { controller, wrong, users } = await made(t, make)
+    if (wrong.length === 0) {
+      for (const authorization of EVERY_SCHEME) t.match(await controller.authorize(accessRequest(authorization), records('repository:team/app:pull')), { user: users.pusher })
+      return
+    }
+    for (const authorization of [...wrong, ...EVERY_SCHEME]) {
       const error = await refusal(controller, authorization, records('repository:team/app:pull'))
       t.match(error, { code: 'UNAUTHORIZED', status: 401 }, authorization.slice(0, 40))
       t.match(challenge(error), CHALLENGE)
@@ -64,8 +68,7 @@ export function accessControllerSuite (t: Test, name: string, make: (t: Test) =>
   })
 
   t.test(`${name}: all that is asked for must be allowed`, async t => {
-    const { controller, pusher, denies } = await made(t, make)
-    if (denies === undefined) return
+    const { controller, pusher, users, denies } = await made(t, make)
     for (const asked of [
       records('repository:team/app:delete'),
       records('repository:team/app:*'),
@@ -77,6 +80,10 @@ export function accessControllerSuite (t: Test, name: string, make: (t: Test) =>
       records('repository:xteam/app:pull'),
       records('registry:other:*')
     ]) {
+      if (denies === undefined) {
+        t.match(await controller.authorize(accessRequest(pusher), asked), { user: users.pusher }, 'nothing is denied')
+        continue
+      }
       const error = await refusal(controller, pusher, asked)
       t.ok(denies.codes.some(code => code === error.code), `${error.code} for ${JSON.stringify(asked)}`)
       if (error.status === 401) t.match(challenge(error), CHALLENGE)
@@ -89,6 +96,7 @@ export function accessControllerSuite (t: Test, name: string, make: (t: Test) =>
       ...wrong.map(async authorization => await refusal(controller, authorization, records('repository:team/app:pull'))),
       ...denies === undefined ? [] : [refusal(controller, pusher, records('repository:team/app:delete'))]
     ])
+    t.equal(refusals.length, wrong.length + Number(denies !== undefined))
     for (const error of refusals) {
       const told = JSON.stringify({ ...error, message: error.message, stack: error.stack, entries: error.entries() })
       for (const secret of [...secrets, ...wrong.map(header => header.split(' ')[1] ?? '').filter(text => text.length > 8)]) t.notOk(told.includes(secret))

@@ -76,6 +76,6 @@ t.test('a client that goes away before it has said enough is forgotten', async t
     const { client, server } = await pair(t)
     const closed = new Promise(resolve => { server.once('close', resolve) })
     leave(client)
-    await closed
+    await t.resolves(closed)
   }
 })
