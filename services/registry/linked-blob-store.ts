@@ -16,7 +16,7 @@ export async function readLink (driver: StorageDriver, path: string): Promise<Di
   return content === undefined ? undefined : digestIn(content)
 }
 
-/** The same, at once if it can be. For the one link that a request waits for: who reads many would stop everybody else. */
+/** The same, at once if it can be. For the few links that a request waits for: who reads many would stop everybody else. */
 export function readLinkNow (driver: StorageDriver, path: string): Eventually<Digest | undefined> {
   const content = driver.readNow?.(path, MAX_LINK_BYTES)
   return content === undefined ? readLink(driver, path) : digestIn(content)
@@ -63,11 +63,11 @@ export class LinkedBlobStore implements BlobStatter {
     return this.#entries.stat(digest, this.#load)
   }
 
-  async verify (digest: Digest): Promise<Descriptor | undefined> {
-    const canonical = await this.canonical(digest)
-    const found = canonical === undefined ? undefined : await this.#parts.content.verify(canonical)
-    if (found === undefined) await this.forget(digest, canonical)
-    return found
+  verify (digest: Digest): Eventually<Descriptor | undefined> {
+    const linked = isCanonical(digest) ? this.linked(digest) : undefined
+    // The usual case: all of it is known at once.
+    const found = linked === undefined || linked instanceof Promise ? undefined : this.#parts.content.verify(linked)
+    return found === undefined || found instanceof Promise ? this.#verifyLater(digest, found) : found
   }
 
   /** Runs `write`, which makes the content visible here, and remembers it. */
@@ -94,8 +94,8 @@ export class LinkedBlobStore implements BlobStatter {
   }
 
   /** What the link of this digest holds, if it is in its place. */
-  async linked (digest: Digest): Promise<Digest | undefined> {
-    return await readLink(this.#parts.driver, this.#path(digest))
+  linked (digest: Digest): Eventually<Digest | undefined> {
+    return readLinkNow(this.#parts.driver, this.#path(digest))
   }
 
   /** Makes content visible. The canonical link is written first: an alias never points to nothing. */
@@ -122,6 +122,15 @@ export class LinkedBlobStore implements BlobStatter {
       // Whatever storage did before it failed, and whoever else was faster.
       await this.clear(canonical ?? digest, digest)
     }
+  }
+
+  async #verifyLater (digest: Digest, asked: Promise<Descriptor | undefined> | undefined): Promise<Descriptor | undefined> {
+    let found = await asked
+    if (found !== undefined) return found
+    const canonical = await this.canonical(digest)
+    if (canonical !== undefined) found = await this.#parts.content.verify(canonical)
+    if (found === undefined) await this.forget(digest, canonical)
+    return found
   }
 
   async #remove (digest: Digest): Promise<Digest> {

@@ -58,7 +58,7 @@ export class ManifestContents {
 
   /** Sees to it that storage has the bytes now, whatever this process remembers. */
   async keep (digest: Digest, bytes: Buffer): Promise<void> {
-    const found = await this.#blobs.stat(digest)
+    const found = await this.#blobs.verify(digest)
     if (found?.size !== bytes.length) await this.#blobs.put(digest, bytes)
   }
 

@@ -97,17 +97,21 @@ export class RepositoryManifests implements ManifestStore {
   async #store (bytes: Buffer, content: ManifestContent, digest: Digest, canonical: Digest): Promise<void> {
     const { name, driver, contents, revisions, referrers, publication } = this.#parts
     const { subject, mediaType } = content
-    let isCertain = true
+    // What names its media type never had another one, and none is kept for it.
+    let isCertain = content.declaresMediaType
+    const keepType = async (): Promise<void> => {
+      if (!content.declaresMediaType) isCertain = await keepMediaType(driver, name, canonical, { bytes, mediaType })
+    }
     await revisions.remember(digest, canonical, async () => {
       const settling = new Settling()
       await contents.put(canonical, bytes, settling)
-      isCertain = await keepMediaType(driver, name, canonical, { bytes, mediaType })
+      await keepType()
       // Listed before it is linked: the list passes over what is not linked, and a linked one is never missing from it.
       if (subject !== undefined) await referrers.add(subject, canonical, settling)
       await revisions.link(digest, canonical, { settling })
       await publication.confirm(content, canonical, bytes)
       // A collection removes these with the manifest they belong to, and leaves them alone once there is a link.
-      await keepMediaType(driver, name, canonical, { bytes, mediaType })
+      await keepType()
       if (subject !== undefined && !await referrers.has(subject, canonical)) await referrers.add(subject, canonical, settling)
       // Before a tag can point at it.
       await settling.end()

@@ -61,6 +61,11 @@ export interface StorageDriver {
   openWriter (path: string, options?: { readonly append?: boolean }): Promise<FileWriter>
   /** Throws `path-not-found`. The root always exists. */
   stat (path: string): Promise<FileInfo>
+  /**
+   * The same at once, as `readNow` is for `read`; null when nothing lies there, undefined when it is not to be had like
+   * that.
+   */
+  statNow? (path: string): FileInfo | null | undefined
   /** Names of the direct children in byte order. Throws `path-not-found`. A driver may give the same array again. */
   list (path: string): Promise<readonly string[]>
   /** Replaces `to`. Throws `path-not-found`, or `changed` where a version is given and the file has another one. */

@@ -1,4 +1,5 @@
-import { randomUUID } from 'node:crypto'
+import { statSync } from 'node:fs'
+import type { Stats } from 'node:fs'
 import { access, constants } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import type { Readable } from 'node:stream'
@@ -14,6 +15,7 @@ import { filesystemError } from './filesystem-error.js'
 import { Listings } from './listings.js'
 import { makeDirectory } from './make-directory.js'
 import { FilesystemWriter } from './filesystem-writer.js'
+import { createFile, moveFile, replaceFile, temporaryName } from './prompt-changes.js'
 import { PromptReads } from './prompt-reads.js'
 import type { Settling } from './settling.js'
 
@@ -24,12 +26,11 @@ export interface FilesystemOptions {
   readonly fsync?: boolean
 }
 
-// A temporary file lies beside its target, so that the rename stays in one file system. No name of the layout begins
-// with a dot, so what a crash leaves behind is never listed.
-const TEMPORARY_PREFIX = '.tmp-'
-
 /** Why a directory stays: something is in it, or it is none. */
 const KEPT: ReadonlySet<string> = new Set(['ENOTEMPTY', 'EEXIST', 'ENOENT', 'ENOTDIR', 'EBUSY'])
+
+/** What is missing is no error. */
+const QUIETLY = { throwIfNoEntry: false } as const
 
 /** The layout of docker's registry on a local disk: `<rootdirectory>/docker/registry/v2/…`. */
 export class FilesystemDriver implements StorageDriver {
@@ -90,8 +91,9 @@ export class FilesystemDriver implements StorageDriver {
   async write (path: string, content: Uint8Array, { durable = true, settling, recycle }: WriteOptions = {}): Promise<void> {
     await this.#run(path, async () => {
       const target = this.#file(path)
-      const temporary = join(dirname(target), `${TEMPORARY_PREFIX}${randomUUID()}`)
       const spare = recycle === undefined ? undefined : this.#file(recycle)
+      if (this.#isPrompt && content.byteLength <= MAX_DIRECT_BYTES) return replaceFile(target, content, spare)
+      const temporary = temporaryName(target)
       const { result: fd, made } = await this.#inDirectoryOf(target, async () => {
         return await this.#recycled(spare, temporary, content.byteLength) ?? await this.#changes.open(temporary, 'wx')
       })
@@ -128,6 +130,7 @@ export class FilesystemDriver implements StorageDriver {
         const fd = await this.#changes.open(file, 'r+')
         return new FilesystemWriter(fd, { ...parts, size: (await this.#looks.status(fd)).size })
       }
+      if (this.#isPrompt) return new FilesystemWriter(createFile(file), { ...parts, size: 0 })
       const { result: fd, made } = await this.#inDirectoryOf(file, () => this.#changes.open(file, 'w'))
       // Nothing is acknowledged of an empty file. Its own name, and that of its directory, are made durable with its
       // first bytes; what was made above them may be used by others before that.
@@ -142,9 +145,15 @@ export class FilesystemDriver implements StorageDriver {
       const found = await this.#looks.stat(file)
       // Somebody may acknowledge something because of the answer.
       if (this.#fsync) await this.#syncs.settled(file)
-      const isDirectory = found.isDirectory()
-      return { path, size: isDirectory ? 0 : found.size, isDirectory, modified: found.mtime }
+      return infoOf(path, found)
     })
+  }
+
+  statNow (path: string): FileInfo | null | undefined {
+    // Of a name that is being made durable only `stat` waits until it is.
+    if (this.#looks !== DIRECT || this.#syncs.isSettling) return undefined
+    const found = statSync(this.#file(path), QUIETLY)
+    return found === undefined ? null : infoOf(path, found)
   }
 
   async list (path: string): Promise<readonly string[]> {
@@ -165,6 +174,7 @@ export class FilesystemDriver implements StorageDriver {
     await this.#run(from, async () => {
       const source = this.#file(from)
       const target = this.#file(to)
+      if (this.#isPrompt) return moveFile(source, target, last)
       await this.#looks.stat(source) // a missing source must not make the target's directories
       const made = (last ? await this.#moveDirectory(source, target) : undefined) ??
         (await this.#inDirectoryOf(target, () => this.#changes.rename(source, target))).made
@@ -197,6 +207,11 @@ export class FilesystemDriver implements StorageDriver {
 
   #file (path: string): string {
     return join(this.#root, path)
+  }
+
+  /** Whether changes are made on this thread: they never wait for what is being synced. */
+  get #isPrompt (): boolean {
+    return this.#changes === DIRECT
   }
 
   /**
@@ -247,8 +262,7 @@ export class FilesystemDriver implements StorageDriver {
    */
   async #inDirectoryOf<T> (file: string, operation: () => Eventually<T>): Promise<{ result: T, made: string[] }> {
     const directory = dirname(file)
-    // Making what is there costs less than finding out by a failure, where nobody waits for a thread.
-    let first = this.#changes === DIRECT ? await attempted(() => DIRECT.mkdir(directory)) : undefined
+    let first: string | undefined
     for (let attempt = 1; ; attempt++) {
       try {
         return { result: await operation(), made: first === undefined ? [] : upTo(directory, first) }
@@ -275,6 +289,11 @@ export class FilesystemDriver implements StorageDriver {
       throw filesystemError(path, error)
     }
   }
+}
+
+function infoOf (path: string, found: Stats): FileInfo {
+  const isDirectory = found.isDirectory()
+  return { path, size: isDirectory ? 0 : found.size, isDirectory, modified: found.mtime }
 }
 
 /** `directory` and those above it, up to `first`. */

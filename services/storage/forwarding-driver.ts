@@ -38,6 +38,11 @@ export class ForwardingDriver implements StorageDriver {
     return this.inner.stat(path)
   }
 
+  /** Not past a decorator that has a `stat` of its own. */
+  statNow (path: string): FileInfo | null | undefined {
+    return this.stat === ForwardingDriver.prototype.stat ? this.inner.statNow?.(path) : undefined
+  }
+
   list (path: string): Promise<readonly string[]> {
     return this.inner.list(path)
   }

@@ -14,7 +14,7 @@ export function guarded (driver: StorageDriver, { readsNow = true }: GuardOption
 }
 
 export interface GuardOptions {
-  /** False: `readNow` is not passed on, so that everything that is read is read by `read`. */
+  /** False: `readNow` and `statNow` are not passed on, so that everything goes through `read` and `stat`. */
   readonly readsNow?: boolean
 }
 
@@ -71,6 +71,14 @@ class GuardedDriver implements StorageDriver {
     return this.#run(path, () => this.#driver.stat(path), { root: true })
   }
 
+  statNow (path: string): FileInfo | null | undefined {
+    try {
+      return this.#readsNow && PATH.test(path) ? this.#driver.statNow?.(path) : undefined
+    } catch {
+      return undefined
+    }
+  }
+
   list (path: string): Promise<readonly string[]> {
     return this.#run(path, () => this.#driver.list(path), { root: true })
   }
@@ -95,9 +103,8 @@ class GuardedDriver implements StorageDriver {
     return this.#driver.close()
   }
 
-  async #run<T> (path: string, operation: () => Promise<T>, { root = false } = {}): Promise<T> {
-    if (!PATH.test(path) && !(root && path === '/')) return await this.#refuse('invalid-path', path)
-    return await this.#wrap(path, operation)
+  #run<T> (path: string, operation: () => Promise<T>, { root = false } = {}): Promise<T> {
+    return PATH.test(path) || (root && path === '/') ? this.#wrap(path, operation) : this.#refuse('invalid-path', path)
   }
 
   async #wrap<T> (path: string, operation: () => Promise<T>): Promise<T> {
