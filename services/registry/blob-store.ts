@@ -4,7 +4,8 @@ import type { ScopedDescriptors } from '../cache/descriptors.js'
 import { isPathNotFound, orIfMissing } from '../errors/driver-error.js'
 import { Quarantine } from '../garbage/quarantine.js'
 import type { Digest } from '../reference/reference.js'
-import type { ByteRange, FileInfo, MoveOptions, StorageDriver } from '../storage/driver.js'
+import type { ByteRange, Change, FileInfo, MoveOptions, StorageDriver } from '../storage/driver.js'
+import { inOrder } from '../storage/in-order.js'
 import type { Settling } from '../storage/settling.js'
 import { blobPath } from './layout.js'
 import type { BlobStatter, Descriptor, Eventually } from './types.js'
@@ -85,10 +86,14 @@ export class GlobalBlobStore implements BlobStatter {
     return false
   }
 
-  /** Takes over a file of verified, durable content; `changed` if it is no longer the version that was verified. */
-  async adopt (path: string, digest: Digest, size: number, { settling, version }: Pick<MoveOptions, 'settling' | 'version'> = {}): Promise<void> {
+  /** What takes over a file of verified, durable content; `changed` if it is no longer the version that was verified. */
+  adoption (path: string, digest: Digest, options: Pick<MoveOptions, 'settling' | 'version'> = {}): Change {
+    return { path, to: blobPath(digest), options: { ...options, last: true } }
+  }
+
+  async adopt (path: string, digest: Digest, size: number, options: Pick<MoveOptions, 'settling' | 'version'> = {}): Promise<void> {
     try {
-      await this.#driver.move(path, blobPath(digest), { settling, version, last: true })
+      await inOrder(this.#driver, [this.adoption(path, digest, options)])
     } catch (error) {
       // Another session with the same content may have been faster, then the file can be gone with its session.
       if (!isPathNotFound(error) || (await this.verify(digest))?.size !== size) throw error

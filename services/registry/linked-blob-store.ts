@@ -3,7 +3,8 @@ import { orIfMissing, readSmall } from '../errors/driver-error.js'
 import type { WithdrawnManifests } from '../garbage/withdrawn-manifests.js'
 import { isCanonical, isDigest } from '../reference/reference.js'
 import type { Digest, RepositoryName } from '../reference/reference.js'
-import type { StorageDriver, WriteOptions } from '../storage/driver.js'
+import type { Change, StorageDriver, WriteOptions } from '../storage/driver.js'
+import { inOrder } from '../storage/in-order.js'
 import { linkPath } from './layout.js'
 import type { LinkSet } from './layout.js'
 import type { BlobStatter, Descriptor, Eventually } from './types.js'
@@ -27,8 +28,13 @@ function digestIn (content: Buffer): Digest | undefined {
   return isDigest(text) ? text : undefined
 }
 
+/** Makes a link that holds a digest. */
+export function linkChange (path: string, digest: Digest, options?: WriteOptions): Change {
+  return { path, content: Buffer.from(digest, 'latin1'), options }
+}
+
 export async function writeLink (driver: StorageDriver, path: string, digest: Digest, options?: WriteOptions): Promise<void> {
-  await driver.write(path, Buffer.from(digest, 'latin1'), options)
+  await inOrder(driver, [linkChange(path, digest, options)])
 }
 
 export interface LinkedBlobStoreParts {
@@ -42,6 +48,13 @@ export interface LinkedBlobStoreParts {
   readonly describe: (canonical: Digest) => Eventually<Descriptor | undefined>
   /** With it, links that a garbage collection took away are still seen until it is through. */
   readonly withdrawn?: WithdrawnManifests
+}
+
+export interface LinkOptions extends WriteOptions {
+  /** Changes to be made first. */
+  readonly before?: readonly Change[]
+  /** Changes to be made when there is a link. */
+  readonly after?: readonly Change[]
 }
 
 /**
@@ -98,10 +111,9 @@ export class LinkedBlobStore implements BlobStatter {
     return readLinkNow(this.#parts.driver, this.#path(digest))
   }
 
-  /** Makes content visible. The canonical link is written first: an alias never points to nothing. */
-  async link (digest: Digest, canonical: Digest, options?: WriteOptions): Promise<void> {
-    await writeLink(this.#parts.driver, this.#path(canonical), canonical, options)
-    if (digest !== canonical) await writeLink(this.#parts.driver, this.#path(digest), canonical, options)
+  /** Makes content visible, after the changes that have to come `before`. */
+  async link (digest: Digest, canonical: Digest, { before = [], after = [], ...options }: LinkOptions = {}): Promise<void> {
+    await inOrder(this.#parts.driver, [...before, ...this.#links(digest, canonical, options), ...after])
   }
 
   /** Takes content out of sight under every digest it has here, in all processes. Undefined when it was not linked. */
@@ -122,6 +134,12 @@ export class LinkedBlobStore implements BlobStatter {
       // Whatever storage did before it failed, and whoever else was faster.
       await this.clear(canonical ?? digest, digest)
     }
+  }
+
+  /** The canonical link is written first: an alias never points to nothing. */
+  #links (digest: Digest, canonical: Digest, options: WriteOptions): Change[] {
+    const link = linkChange(this.#path(canonical), canonical, options)
+    return digest === canonical ? [link] : [link, linkChange(this.#path(digest), canonical, { settling: options.settling })]
   }
 
   async #verifyLater (digest: Digest, asked: Promise<Descriptor | undefined> | undefined): Promise<Descriptor | undefined> {

@@ -2,9 +2,10 @@ import { createHash } from 'node:crypto'
 import { OciError } from '../errors/oci-error.js'
 import { algorithmOf, digestOf, isCanonical } from '../reference/reference.js'
 import type { Digest, Reference, RepositoryName, Tag } from '../reference/reference.js'
-import type { StorageDriver } from '../storage/driver.js'
+import type { Change, StorageDriver } from '../storage/driver.js'
 import { Settling } from '../storage/settling.js'
 import { concurrently } from './concurrently.js'
+import { blobPath } from './layout.js'
 import type { LinkedBlobStore } from './linked-blob-store.js'
 import { parseManifest } from './manifest-content.js'
 import type { ManifestContent } from './manifest-content.js'
@@ -104,11 +105,11 @@ export class RepositoryManifests implements ManifestStore {
     }
     await revisions.remember(digest, canonical, async () => {
       const settling = new Settling()
-      await contents.put(canonical, bytes, settling)
+      const before: Change[] = await contents.holds(canonical, bytes) ? [] : [{ path: blobPath(canonical), content: bytes, options: { settling } }]
       await keepType()
       // Listed before it is linked: the list passes over what is not linked, and a linked one is never missing from it.
-      if (subject !== undefined) await referrers.add(subject, canonical, settling)
-      await revisions.link(digest, canonical, { settling })
+      if (subject !== undefined) before.push(referrers.entry(subject, canonical, settling))
+      await revisions.link(digest, canonical, { before, settling })
       await publication.confirm(content, canonical, bytes)
       // A collection removes these with the manifest they belong to, and leaves them alone once there is a link.
       await keepType()

@@ -6,16 +6,19 @@ import type { Readable } from 'node:stream'
 import { ConfigError } from '../errors/config-error.js'
 import { DriverError } from '../errors/driver-error.js'
 import type { Eventually } from '../registry/types.js'
+import { ChangeThread } from './change-thread.js'
+import type { Call, Result } from './changes.js'
 import { DirectorySyncs, syncFile } from './directory-syncs.js'
-import type { ByteRange, FileInfo, FileWriter, MoveOptions, StorageDriver, WriteOptions } from './driver.js'
+import type { ByteRange, Change, FileInfo, FileWriter, MoveOptions, StorageDriver, WriteOptions } from './driver.js'
 import { DIRECT, MAX_DIRECT_BYTES, POOLED, isLocal, readAll, removeAll } from './file-calls.js'
 import type { FileCalls } from './file-calls.js'
 import { FileStream } from './file-stream.js'
 import { filesystemError } from './filesystem-error.js'
+import { oneByOne } from './in-order.js'
 import { Listings } from './listings.js'
 import { makeDirectory } from './make-directory.js'
 import { FilesystemWriter } from './filesystem-writer.js'
-import { createFile, moveFile, replaceFile, temporaryName } from './prompt-changes.js'
+import { temporaryName } from './prompt-changes.js'
 import { PromptReads } from './prompt-reads.js'
 import type { Settling } from './settling.js'
 
@@ -45,6 +48,8 @@ export class FilesystemDriver implements StorageDriver {
   readonly #looks: FileCalls
   /** Calls that change something: with fsync they may have to wait for what is being synced. */
   readonly #changes: FileCalls
+  /** For changes that never have to wait for what is being synced. */
+  readonly #thread: ChangeThread | undefined
   readonly #promptReads: PromptReads | undefined
 
   /** @throws {ConfigError} when the directory cannot be made or written. */
@@ -68,6 +73,7 @@ export class FilesystemDriver implements StorageDriver {
     this.#looks = local ? DIRECT : POOLED
     this.#listings = local ? new Listings() : undefined
     this.#changes = fsync ? POOLED : this.#looks
+    this.#thread = this.#changes === DIRECT ? new ChangeThread() : undefined
     this.#promptReads = promptReads
   }
 
@@ -92,7 +98,7 @@ export class FilesystemDriver implements StorageDriver {
     await this.#run(path, async () => {
       const target = this.#file(path)
       const spare = recycle === undefined ? undefined : this.#file(recycle)
-      if (this.#isPrompt && content.byteLength <= MAX_DIRECT_BYTES) return replaceFile(target, content, spare)
+      if (this.#thread !== undefined && content.byteLength <= MAX_DIRECT_BYTES) return void await result(this.#thread.run([['replace', target, content, spare]]))
       const temporary = temporaryName(target)
       const { result: fd, made } = await this.#inDirectoryOf(target, async () => {
         return await this.#recycled(spare, temporary, content.byteLength) ?? await this.#changes.open(temporary, 'wx')
@@ -130,7 +136,7 @@ export class FilesystemDriver implements StorageDriver {
         const fd = await this.#changes.open(file, 'r+')
         return new FilesystemWriter(fd, { ...parts, size: (await this.#looks.status(fd)).size })
       }
-      if (this.#isPrompt) return new FilesystemWriter(createFile(file), { ...parts, size: 0 })
+      if (this.#thread !== undefined) return new FilesystemWriter(await result(this.#thread.run([['create', file]])) as number, { ...parts, size: 0 })
       const { result: fd, made } = await this.#inDirectoryOf(file, () => this.#changes.open(file, 'w'))
       // Nothing is acknowledged of an empty file. Its own name, and that of its directory, are made durable with its
       // first bytes; what was made above them may be used by others before that.
@@ -174,12 +180,19 @@ export class FilesystemDriver implements StorageDriver {
     await this.#run(from, async () => {
       const source = this.#file(from)
       const target = this.#file(to)
-      if (this.#isPrompt) return moveFile(source, target, last)
+      if (this.#thread !== undefined) return void await result(this.#thread.run([['move', source, target, last]]))
       await this.#looks.stat(source) // a missing source must not make the target's directories
       const made = (last ? await this.#moveDirectory(source, target) : undefined) ??
         (await this.#inDirectoryOf(target, () => this.#changes.rename(source, target))).made
       await this.#settle(from, [target, ...made], settling)
     })
+  }
+
+  async apply (changes: readonly Change[]): Promise<void> {
+    const thread = this.#thread
+    if (thread === undefined || changes.some(isLong)) return await oneByOne(this, changes)
+    const result = await thread.run(changes.map(change => this.#call(change)))
+    if (typeof result === 'object') throw filesystemError(changes[result.at]?.path ?? '/', failure(result))
   }
 
   async delete (path: string): Promise<void> {
@@ -203,15 +216,19 @@ export class FilesystemDriver implements StorageDriver {
     return null
   }
 
-  async close (): Promise<void> {}
+  async close (): Promise<void> {
+    await this.#thread?.close()
+  }
 
   #file (path: string): string {
     return join(this.#root, path)
   }
 
-  /** Whether changes are made on this thread: they never wait for what is being synced. */
-  get #isPrompt (): boolean {
-    return this.#changes === DIRECT
+  #call (change: Change): Call {
+    const file = this.#file(change.path)
+    if ('to' in change) return ['move', file, this.#file(change.to), change.options?.last ?? false]
+    const recycle = change.options?.recycle
+    return ['replace', file, change.content, recycle === undefined ? undefined : this.#file(recycle)]
   }
 
   /**
@@ -289,6 +306,21 @@ export class FilesystemDriver implements StorageDriver {
       throw filesystemError(path, error)
     }
   }
+}
+
+/** More than is written at once. */
+function isLong (change: Change): boolean {
+  return 'content' in change && change.content.byteLength > MAX_DIRECT_BYTES
+}
+
+async function result (asked: Eventually<Result>): Promise<number | undefined> {
+  const found = await asked
+  if (typeof found === 'object') throw failure(found)
+  return found
+}
+
+function failure ({ code, message }: Result & object): NodeJS.ErrnoException {
+  return Object.assign(new Error(message), code === undefined ? {} : { code })
 }
 
 function infoOf (path: string, found: Stats): FileInfo {
