@@ -38,8 +38,8 @@ async function validationPlugin (fastify: FastifyInstance): Promise<void> {
     return made
   }
   const compiled = new WeakMap<object, Validator>()
-  fastify.setValidatorCompiler(({ schema }) => {
-    if (takesAll(schema as object)) return () => true
+  fastify.setValidatorCompiler(({ schema, httpPart }) => {
+    if (httpPart === 'querystring' && takesAll(schema as object)) return () => true
     const known = compiled.get(schema as object)
     if (known !== undefined) return known
     const validator = compiledLater(ajv, schema as object)
