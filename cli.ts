@@ -1,26 +1,19 @@
 #!/usr/bin/env node
 import { parseArgs } from 'node:util'
-import { serveCommand } from './serve.js'
-import { check } from './services/commands/check.js'
-import { explain as explainCommand } from './services/commands/explain.js'
 import type { Command } from './services/commands/command.js'
-import { copyCommand } from './services/commands/copy.js'
-import { garbageCollectCommand } from './services/commands/garbage-collect.js'
-import { purgeUploadsCommand } from './services/commands/purge-uploads.js'
-import { statsCommand } from './services/commands/stats.js'
-import { verifyCommand } from './services/commands/verify.js'
 import { ConfigError } from './services/errors/config-error.js'
 import { packageVersion } from './services/version.js'
 
-const COMMANDS: Readonly<Record<string, Command>> = {
-  serve: serveCommand,
-  check,
-  explain: explainCommand,
-  'purge-uploads': purgeUploadsCommand,
-  verify: verifyCommand,
-  stats: statsCommand,
-  'garbage-collect': garbageCollectCommand,
-  copy: copyCommand
+/** Each is loaded when it is asked for: a server starts without what the others need. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  serve: async () => (await import('./serve.js')).serveCommand,
+  check: async () => (await import('./services/commands/check.js')).check,
+  explain: async () => (await import('./services/commands/explain.js')).explain,
+  'purge-uploads': async () => (await import('./services/commands/purge-uploads.js')).purgeUploadsCommand,
+  verify: async () => (await import('./services/commands/verify.js')).verifyCommand,
+  stats: async () => (await import('./services/commands/stats.js')).statsCommand,
+  'garbage-collect': async () => (await import('./services/commands/garbage-collect.js')).garbageCollectCommand,
+  copy: async () => (await import('./services/commands/copy.js')).copyCommand
 }
 
 const CONFIG_OPTIONS = {
@@ -35,16 +28,17 @@ const GENERAL_OPTIONS = {
 
 /** Runs a command line and says how the process is to end: an exit status, or undefined while it serves. */
 async function main (args: string[]): Promise<number | undefined> {
-  // The word may stand anywhere; until it is known, options of all commands are.
-  const known = Object.assign({}, ...Object.values(COMMANDS).map(({ options }) => options)) as NonNullable<Command['options']>
-  const { positionals: [word], values: { help, version } } = parseArgs({ args, strict: false, allowPositionals: true, options: { ...known, ...CONFIG_OPTIONS, ...GENERAL_OPTIONS } })
+  // Most command lines begin with their word. It may stand anywhere; until it is known, options of all commands are.
+  const first = await commandOf(args[0])
+  const { positionals: [word], values: { help, version } } = parseArgs({ args, strict: false, allowPositionals: true, options: optionsOf(first === undefined ? await allCommands() : [first]) })
   if (version === true) return say(`oci-registry ${packageVersion}\n`)
   if (help === true || word === undefined || word === 'help') {
+    const commands = await allCommands()
     // An option that does not exist is a mistake also where nothing else is said.
-    parseArgs({ args, allowPositionals: true, options: { ...known, ...CONFIG_OPTIONS, ...GENERAL_OPTIONS } })
-    return say(usage())
+    parseArgs({ args, allowPositionals: true, options: optionsOf(commands) })
+    return say(usage(commands))
   }
-  const command = Object.hasOwn(COMMANDS, word) ? COMMANDS[word] : undefined
+  const command = await commandOf(word)
   if (command === undefined) throw new UsageError(`unknown command: ${word}`)
   const { values, positionals: [, file, ...rest] } = parseArgs({ args, allowPositionals: true, options: { ...command.options, ...CONFIG_OPTIONS } })
   if (rest.length > 0) throw new UsageError(`too many arguments: ${rest.join(' ')}`)
@@ -52,13 +46,24 @@ async function main (args: string[]): Promise<number | undefined> {
   return await command.run(sources, values, { out: process.stdout, err: process.stderr })
 }
 
-function usage (): string {
-  const commands = Object.values(COMMANDS).map(({ usage, summary }) => [`oci-registry ${usage} [CONFIG.yml]`, summary] as const)
-  const options = Object.values(COMMANDS).flatMap(({ optionHelp }) => optionHelp ?? [])
+async function commandOf (word = ''): Promise<Command | undefined> {
+  return Object.hasOwn(COMMANDS, word) ? await COMMANDS[word]?.() : undefined
+}
+
+async function allCommands (): Promise<Command[]> {
+  return await Promise.all(Object.values(COMMANDS).map(async load => await load()))
+}
+
+function optionsOf (commands: readonly Command[]): NonNullable<Command['options']> {
+  return Object.assign({}, ...commands.map(({ options }) => options), CONFIG_OPTIONS, GENERAL_OPTIONS) as NonNullable<Command['options']>
+}
+
+function usage (commands: readonly Command[]): string {
+  const options = commands.flatMap(({ optionHelp }) => optionHelp ?? [])
   return `oci-registry: an OCI container registry
 
 Usage:
-${table(commands)}
+${table(commands.map(({ usage, summary }) => [`oci-registry ${usage} [CONFIG.yml]`, summary]))}
   oci-registry --version
   oci-registry --help
 

@@ -2,7 +2,6 @@ import cluster from 'node:cluster'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
-import { DebugServer } from './debug-server.js'
 import type { RegistryHandle } from './registry.js'
 import { buildServer } from './server.js'
 import { listen } from './listen.js'
@@ -119,7 +118,7 @@ interface StartOptions extends ServerLog {
 async function start ({ config, warnings, directory }: LoadedConfig, { logger, writeRequest, access, workers, onApp, announce }: StartOptions): Promise<void> {
   const { http: { addr, net, tls, debug, draintimeout }, health: { shutdowndelay } } = config
   const address = parseAddress(addr, net)
-  const debugServer = debug === undefined ? undefined : new DebugServer({ addr: debug.addr, metricsPath: debug.prometheus.path, workers, logger })
+  const debugServer = debug === undefined ? undefined : new (await import('./debug-server.js')).DebugServer({ addr: debug.addr, metricsPath: debug.prometheus.path, workers, logger })
   const secured = serverTls(tls)
   if (workers.id === 1) for (const warning of warnings) logger.warn(warning)
   const telemetry = await startTelemetry({ environment: process.env, log: logger, quiet: workers.id !== 1 })

@@ -16,6 +16,17 @@ function run (t: Test, program: string, ...options: string[]): string {
   return stdout.trim()
 }
 
+/** The packages that are loaded with a module of ours, whatever happens then; builtins and what is imported later are not among them. */
+function packagesOf (entry: string, seen = new Set<string>(), packages = new Set<string>()): Set<string> {
+  if (seen.has(entry)) return packages
+  seen.add(entry)
+  for (const [, name = ''] of readFileSync(entry, 'utf8').matchAll(/^(?:import|export) (?:.* from )?'([^']+)'/gm)) {
+    if (name.startsWith('.')) packagesOf(resolve(dirname(entry), name), seen, packages)
+    else if (!name.startsWith('node:')) packages.add(name)
+  }
+  return packages
+}
+
 /** Every module that a module of ours loads, by its path below `dist`. */
 function loadedBy (entry: string, seen = new Set<string>()): Set<string> {
   const name = relative(DIST, entry)
@@ -45,6 +56,12 @@ t.test('a server without a test loads nothing of the test registry', async t => 
     t.same([...loaded].filter(name => /testing|test\//.test(name)), [])
   }
   t.ok(loadedBy(join(DIST, 'testing.js')).has('plugins/testing.js'))
+})
+
+t.test('a server loads no package before something that is configured needs it', async t => {
+  t.same([...packagesOf(join(DIST, 'cli.js'))], [])
+  t.same([...packagesOf(join(DIST, 'serve.js'))].sort(), ['fastify', 'fastify-plugin', 'lru-cache', 'picomatch', 'pino', 'uuid', 'yaml'])
+  t.same([...packagesOf(join(DIST, 'index.js'))].sort(), ['fastify-plugin', 'lru-cache', 'picomatch', 'uuid'])
 })
 
 t.test('a registry that was started in a test and closed keeps no process alive', async t => {

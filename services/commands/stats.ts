@@ -1,5 +1,5 @@
 import { ConfigError } from '../errors/config-error.js'
-import { createProgress } from '../maintenance/progress.js'
+import { createProgress } from '../maintenance/progress-bar.js'
 import { formatStatistics } from '../stats/report.js'
 import { StorageCount } from '../stats/statistics.js'
 import type { Command } from './command.js'

@@ -1,15 +1,14 @@
 import { isIP } from 'node:net'
-import { Ajv } from 'ajv'
-import type { ErrorObject } from 'ajv'
+import type { ErrorObject, ValidateFunction } from 'ajv'
 import { configSchema } from '../../schemas/config/index.js'
 import type { RegistryConfig } from '../../schemas/config/index.js'
+import { newAjv } from '../ajv.js'
 import { ConfigError } from '../errors/config-error.js'
 import { layerUrlProblems } from '../registry/layer-urls.js'
 import { authProblems } from './auth-problems.js'
-import { isBytes } from './bytes.js'
 import { notificationProblems } from '../notifications/settings.js'
 import { redisProblems } from '../redis/options.js'
-import { isDuration } from './duration.js'
+import { CONFIG_FORMATS, fits } from './fits.js'
 import { limitProblems } from './limit-problems.js'
 import { maintenanceProblems } from './maintenance.js'
 import { policyProblems } from './policy-problems.js'
@@ -23,10 +22,6 @@ import { nearest } from './suggest.js'
 import { unsupported } from './supported.js'
 import { workerCount } from './workers.js'
 
-// Neither the schema of schemas nor shorter code is worth the time they cost at every start; a test checks the schema.
-const ajv = new Ajv({ meta: false, validateSchema: false, code: { optimize: false }, useDefaults: true, allErrors: true, verbose: true, formats: { duration: isDuration, bytes: isBytes, workers: /^(?:auto|[1-9]\d{0,2})$/ } })
-const validate = ajv.compile<RegistryConfig>(configSchema)
-
 const DRIVERS = ['filesystem', 'inmemory', 's3', 's3aws', 'azure', 'gcs'] as const
 
 /**
@@ -37,13 +32,26 @@ const DRIVERS = ['filesystem', 'inmemory', 's3', 's3aws', 'azure', 'gcs'] as con
 export function parseConfig (input: unknown): RegistryConfig {
   const config = copy(input)
   const { lines, keys } = maintenanceProblems((config as { storage?: { maintenance?: unknown } | null }).storage?.maintenance, { complete: false })
-  if (!validate(config)) {
-    const errors = (validate.errors ?? []).filter(({ instancePath }) => !keys.some(key => instancePath.startsWith(`/storage/maintenance/${key}`)))
+  if (!isValid(config)) {
+    const errors = (compiled().errors ?? []).filter(({ instancePath }) => !keys.some(key => instancePath.startsWith(`/storage/maintenance/${key}`)))
     throw new ConfigError([...new Set([...errors.map(explain), ...lines, ...driverProblems(config)])])
   }
   const problems = [...lines, ...driverProblems(config), ...hostProblems(config), ...workerProblems(config), ...limitProblems(config.http.limits), ...authProblems(config), ...notificationProblems(config), ...redisProblems(config.redis), ...policyProblems(config), ...s3Problems(config.storage), ...azureProblems(config.storage), ...gcsProblems(config.storage), ...layerUrlProblems(config.validation.manifests.urls), ...unsupported(config)]
   if (problems.length > 0) throw new ConfigError(problems)
   return config
+}
+
+/** What is certainly right is not shown to Ajv: compiling the schema takes as long as loading Fastify. */
+function isValid (config: unknown): config is RegistryConfig {
+  return fits(config, configSchema) || compiled()(config)
+}
+
+let validate: ValidateFunction<RegistryConfig> | undefined
+
+/** What decides in the end. Neither the schema of schemas nor shorter code is worth the time they cost; a test checks the schema. */
+export function compiled (): ValidateFunction<RegistryConfig> {
+  validate ??= newAjv({ meta: false, validateSchema: false, code: { optimize: false }, useDefaults: true, allErrors: true, verbose: true, formats: CONFIG_FORMATS }).compile<RegistryConfig>(configSchema)
+  return validate
 }
 
 function copy (input: unknown): unknown {

@@ -4,11 +4,9 @@ import { ConfigError } from '../errors/config-error.js'
 import type { Log } from '../log/log.js'
 import type { Clock } from './delivery.js'
 import { lockDirectory } from './directory-lock.js'
-import { DiskQueue } from './disk-queue.js'
 import type { JournalSync } from './disk-queue.js'
 import { MemoryQueue } from './memory-queue.js'
 import type { EventQueue, QueueLimits } from './queue.js'
-import { RedisQueue } from './redis-queue.js'
 import type { RedisCommands } from './redis-queue.js'
 import { journalDirectory } from './settings.js'
 
@@ -23,7 +21,7 @@ export interface Queues {
 export interface QueueParts { readonly limits: QueueLimits, readonly clock: Clock, readonly log: Log }
 
 /**
- * The queues of the kind that is configured; nothing is opened yet.
+ * The queues of the kind that is configured; nothing is opened yet, and what the others need is never loaded.
  *
  * @throws {ConfigError} for queues in Redis without Redis
  */
@@ -44,7 +42,7 @@ function memoryQueues ({ limits }: QueueParts): Queues {
 
 function redisQueues (redis: RedisCommands, parts: QueueParts): Queues {
   return {
-    open: async name => new RedisQueue({ ...parts, redis, name }),
+    open: async name => new (await import('./redis-queue.js')).RedisQueue({ ...parts, redis, name }),
     async close () {}
   }
 }
@@ -56,6 +54,7 @@ function diskQueues (directory: string, fsync: JournalSync, { limits, log }: Que
     async open (name) {
       lock ??= lockDirectory(directory)
       await lock
+      const { DiskQueue } = await import('./disk-queue.js')
       try {
         return await DiskQueue.open({ directory: join(directory, fileName(name)), limits, fsync, log })
       } catch (error) {

@@ -1,9 +1,9 @@
-import { Ajv } from 'ajv'
-import type { ErrorObject, ValidateFunction } from 'ajv'
+import type { Ajv, ErrorObject, ValidateFunction } from 'ajv'
 import { imageManifestSchema, indexSchema } from '../../schemas/manifest-content.js'
 import type { ContentDescriptor, ImageManifest, Index } from '../../schemas/manifest-content.js'
 import { EXTERNAL_LAYER, MANIFEST_MEDIA_TYPES, OCI_INDEX, OCI_MANIFEST, isManifestMediaType } from '../../schemas/media-types.js'
 import type { ManifestMediaType } from '../../schemas/media-types.js'
+import { newAjv } from '../ajv.js'
 import { OciError } from '../errors/oci-error.js'
 import { isDigest } from '../reference/reference.js'
 import type { Digest } from '../reference/reference.js'
@@ -38,7 +38,7 @@ export interface ManifestContent {
   readonly annotations: Readonly<Record<string, string>> | undefined
 }
 
-const ajv = new Ajv({ meta: false, validateSchema: false, strict: false, messages: true })
+let ajv: Ajv | undefined
 const validateImage = compiledLater<ImageManifest>(imageManifestSchema)
 const validateIndex = compiledLater<Index>(indexSchema)
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
@@ -185,7 +185,7 @@ function invalid (detail: string): OciError {
 function compiledLater<T> (schema: object): () => ValidateFunction<T> {
   let validate: ValidateFunction<T> | undefined
   return () => {
-    validate ??= ajv.compile<T>(schema)
+    validate ??= (ajv ??= newAjv({ meta: false, validateSchema: false, strict: false, messages: true })).compile<T>(schema)
     return validate
   }
 }

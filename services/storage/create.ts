@@ -1,20 +1,22 @@
 import { resolve } from 'node:path'
 import type { RegistryConfig } from '../../schemas/config/index.js'
 import { azureLocation } from './azure-settings.js'
-import { AzureDriver } from './azure.js'
 import type { StorageDriver } from './driver.js'
 import { FilesystemDriver } from './filesystem.js'
 import { gcsLocation } from './gcs-settings.js'
-import { GcsDriver } from './gcs.js'
 import { MemoryDriver } from './memory.js'
 import { s3Location } from './s3-settings.js'
-import { S3Driver } from './s3.js'
 
-/** Opens the driver a validated configuration names. @throws {ConfigError} when it cannot be opened */
+/**
+ * Opens the driver a validated configuration names. Those of object stores, and what they speak HTTP with, are loaded
+ * when they are needed.
+ *
+ * @throws {ConfigError} when it cannot be opened
+ */
 export async function createDriver ({ filesystem, s3aws, s3 = s3aws, azure, gcs }: RegistryConfig['storage']): Promise<StorageDriver> {
-  if (s3 !== undefined) return await S3Driver.open(s3)
-  if (azure !== undefined) return await AzureDriver.open(azure)
-  if (gcs !== undefined) return await GcsDriver.open(gcs)
+  if (s3 !== undefined) return await (await import('./s3.js')).S3Driver.open(s3)
+  if (azure !== undefined) return await (await import('./azure.js')).AzureDriver.open(azure)
+  if (gcs !== undefined) return await (await import('./gcs.js')).GcsDriver.open(gcs)
   return filesystem === undefined ? new MemoryDriver() : await FilesystemDriver.open(filesystem)
 }
 

@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream'
 import t from 'tap'
-import { createProgress } from '../../../services/maintenance/progress.js'
+import { createProgress } from '../../../services/maintenance/progress-bar.js'
 import { FakeClock } from '../../helpers/fake-clock.js'
 
 function stream (isTTY: boolean): { stream: NodeJS.WriteStream, written: () => string } {
