@@ -7,7 +7,9 @@ import { uploadDataPath, uploadDigestsPath, uploadPath, uploadStartedAtPath } fr
 import type { FileWriter, StorageDriver } from '../storage/driver.js'
 import { RunningDigests, digestFile, readDigests, writeDigests } from './digests.js'
 import type { DigestsAt } from './digests.js'
+import type { HashThread } from './hash-thread.js'
 import type { LeaseProof, UploadLease } from './locks.js'
+import { discard } from '../http/discard.js'
 import { ClientAborted, receive } from '../http/receive.js'
 
 export interface UploadSessionParts {
@@ -16,6 +18,8 @@ export interface UploadSessionParts {
   readonly driver: StorageDriver
   readonly writer: FileWriter
   readonly lease: UploadLease
+  /** Hashes long uploads, where there is one. */
+  readonly hashing?: HashThread | undefined
   /** The hash of everything received, if this process has it. */
   readonly running: RunningDigests | undefined
   /** Takes the hash back when the request is over, so that the next one can go on with it. */
@@ -90,7 +94,7 @@ export class UploadSession implements AsyncDisposable {
   /** Hashes what comes under one more algorithm, where that is still possible: before the first byte. */
   hashWith (algorithm: Algorithm): void {
     if (this.offset === 0 && this.#running?.algorithms.includes(algorithm) !== true) {
-      this.#running = new RunningDigests([...this.#running?.algorithms ?? [], algorithm])
+      this.#running = new RunningDigests([...this.#running?.algorithms ?? [], algorithm], this.#parts.hashing)
     }
   }
 
@@ -104,11 +108,12 @@ export class UploadSession implements AsyncDisposable {
   async append (source: Readable, { length }: { readonly length?: number } = {}): Promise<void> {
     const { writer, lease } = this.#parts
     const start = writer.size
+    const running = this.#running
     try {
       await receive(source, {
         signal: lease.signal,
         heard: () => { lease.touch() },
-        sink: chunks => this.#take(chunks, start, length)
+        sink: chunks => this.#take(chunks, start, length, source)
       })
       if (length !== undefined && writer.size - start !== length) throw new OciError('SIZE_INVALID')
     } catch (error) {
@@ -121,6 +126,8 @@ export class UploadSession implements AsyncDisposable {
         await this.#rollBack(start)
       }
       throw error
+    } finally {
+      running?.settle()
     }
   }
 
@@ -132,10 +139,8 @@ export class UploadSession implements AsyncDisposable {
   async flush (): Promise<void> {
     if (!this.#open) return
     await this.#close()
-    const running = this.#intactDigests()
-    if (running !== undefined && running.offset > 0) {
-      await writeDigests(this.#parts.driver, this.#digestsPath, running.current())
-    }
+    const digests = this.offset > 0 ? await this.#intactDigests()?.current() : undefined
+    if (digests !== undefined) await writeDigests(this.#parts.driver, this.#digestsPath, digests)
     await this.#assure(proof => proof.end())
   }
 
@@ -192,21 +197,27 @@ export class UploadSession implements AsyncDisposable {
     }
   }
 
-  async #take (chunks: readonly Buffer[], start: number, length: number | undefined): Promise<void> {
+  async #take (chunks: readonly Buffer[], start: number, length: number | undefined, source: Readable): Promise<void> {
     const { writer, lease } = this.#parts
     // One that stood still for long may have been taken for dead.
     if (lease.proof?.isFresh === false) await this.#assure(proof => proof.renew())
     if (this.#meter !== undefined) await this.#expect(this.#meter, chunks.reduce((total, { length }) => total + length, 0))
-    // The disk writes while this thread hashes. A failed write leaves the hash ahead of the file; #intactDigests sees it.
-    const written = writer.write(chunks)
-    this.#running?.update(chunks)
-    await written
+    // The disk writes while this thread or another one hashes. A failed write leaves the hash ahead of the file; #intactDigests sees it.
+    const batch = this.#running?.take(chunks, chunks => { discard(source, chunks) })
+    const written = writer.write(batch?.chunks ?? chunks)
+    const room = batch?.hash()
+    try {
+      await written
+    } finally {
+      batch?.written()
+    }
+    await room
     if (length !== undefined && writer.size - start > length) throw new OciError('SIZE_INVALID')
   }
 
   async #rollBack (size: number): Promise<void> {
     await this.#parts.writer.truncate(size)
-    this.#running = size === 0 ? new RunningDigests(this.#running?.algorithms ?? []) : undefined
+    this.#running = size === 0 ? new RunningDigests(this.#running?.algorithms ?? [], this.#parts.hashing) : undefined
   }
 
   async #close (options: { readonly moving?: boolean } = {}): Promise<void> {
@@ -249,7 +260,7 @@ export class UploadSession implements AsyncDisposable {
 
   async #digestsFor (digest: Digest): Promise<DigestsAt> {
     const { driver } = this.#parts
-    const kept = this.#intactDigests()?.current() ?? await readDigests(driver, this.#digestsPath)
+    const kept = await this.#intactDigests()?.current() ?? await readDigests(driver, this.#digestsPath)
     const isOfThis = kept?.offset === this.offset && kept.version === this.#version
     if (isOfThis && kept.digests.has(CANONICAL) && kept.digests.has(algorithmOf(digest))) return kept
     return await this.#read(digest)
