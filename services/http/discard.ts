@@ -17,7 +17,12 @@ export function discard (source: Readable, chunks: readonly Buffer[]): void {
   for (const { buffer, byteLength } of chunks) {
     if (byteLength === buffer.byteLength && byteLength > 0 && buffer instanceof ArrayBuffer) memory.push(buffer)
   }
-  if (memory.length > 0) nowhere.postMessage(undefined, memory)
+  if (memory.length === 0) return
+  try {
+    nowhere.postMessage(undefined, memory)
+  } catch {
+    // Memory that must not be moved is left to the collector.
+  }
 }
 
 /** Node makes a buffer for each chunk that it takes from a connection; it is ours if nobody else listens. */

@@ -7,18 +7,20 @@ import type { StorageDriver } from '../storage/driver.js'
 import { ThreadHashes } from './hash-thread.js'
 import type { HashThread } from './hash-thread.js'
 
-/** Uploads up to this many bytes are hashed where they are received. A longer one waits so long for the thread. */
-const MAX_HELD_BACK = 256 * 1024
+/** A longer upload is hashed in the thread: that is decided when so many bytes have come. */
+const MAX_SHORT_BYTES = 256 * 1024
 const MAX_FILE_BYTES = 1024
 const VERSION = 'version '
 
 /** Digests of the first `offset` bytes of an upload, and of which version of its file, where the driver can tell. */
 export interface DigestsAt { readonly offset: number, readonly version?: string | undefined, readonly digests: ReadonlyMap<Algorithm, Digest> }
 
-/** The next bytes of an upload, to be written and hashed. */
+type Discard = (chunks: readonly Buffer[]) => void
+
+/** Some bytes of an upload, to be written and hashed. */
 export interface Batch {
-  /** To be written. */
-  readonly chunks: readonly Uint8Array[]
+  /** What is to be written. */
+  readonly chunks: readonly Buffer[]
   /** To be called when writing has begun. What is returned resolves when there is room for the next batch. */
   hash (): Promise<void> | undefined
   /** To be called when writing is over. */
@@ -29,14 +31,14 @@ export interface Batch {
 export class RunningDigests {
   readonly algorithms: readonly Algorithm[]
   readonly #thread: HashThread | undefined
-  /** Undefined until it is known whether there are enough bytes for the thread. */
+  /** Undefined until it is known whether the upload is long. */
   #hashes: readonly Hash[] | ThreadHashes | undefined
   /** What waits for that. */
-  #heldBack: Uint8Array[] = []
-  #heldBackBytes = 0
+  #held: Buffer[] = []
+  #heldBytes = 0
   #offset = 0
   #isLost = false
-  /** Resolves when the thread has hashed what it was given. */
+  /** Resolves when the thread has hashed all that it was given. */
   #hashed: Promise<void> | undefined
   /** Of the file that holds what was hashed, as long as nothing is added. */
   version: string | undefined
@@ -47,68 +49,69 @@ export class RunningDigests {
     if (thread === undefined) this.#hashHere()
   }
 
-  /** Bytes it was given. Undefined when what they hash to is lost. */
+  /** How many bytes it was given. Undefined when their hash is lost. */
   get offset (): number | undefined {
     return this.#isLost ? undefined : this.#offset
   }
 
-  /** `discard` is called when the chunks are not needed any more, unless there are few. */
-  take (chunks: readonly Buffer[], discard: (chunks: readonly Buffer[]) => void): Batch {
+  /** Takes the next bytes. Calls `discard` as soon as nobody needs the chunks; not for the first ones of an upload. */
+  take (chunks: readonly Buffer[], discard: Discard = () => {}): Batch {
     const bytes = bytesOf(chunks)
     const hashes = this.#hashes ?? this.#choose(bytes)
     this.#offset += bytes
-    if (hashes instanceof ThreadHashes) return this.#pass(hashes, chunks, bytes, discard)
+    if (hashes instanceof ThreadHashes) return this.#share(hashes, chunks, bytes, discard)
     if (hashes !== undefined) return { chunks, hash: () => update(hashes, chunks), written: () => { discard(chunks) } }
-    this.#heldBack.push(...chunks)
-    this.#heldBackBytes += bytes
+    this.#held.push(...chunks)
+    this.#heldBytes += bytes
     return { chunks, hash: () => undefined, written: () => {} }
   }
 
-  /** No more bytes come for now: holds none back any longer. */
+  /** No more bytes come for now: what was held back is hashed. */
   settle (): void {
-    if (this.#heldBackBytes > 0) this.#hashHere()
+    if (this.#heldBytes > 0) this.#hashHere()
   }
 
-  /** The digests of what was given so far; hashing can go on. Undefined when they are lost. */
+  /** The digests of what it was given; hashing can go on. Undefined when they are lost. */
   async current (): Promise<DigestsAt | undefined> {
     const [offset, version] = [this.#offset, this.version]
-    const hashes = this.#hashes ?? begun(this.algorithms, this.#heldBack)
+    const hashes = this.#hashes ?? begun(this.algorithms, this.#held)
     const hex = hashes instanceof ThreadHashes ? await hashes.digests() : hashes.map(hash => hash.copy().digest('hex'))
     if (hex === undefined || this.#isLost) return undefined
     return { offset, version, digests: digestsOf(this.algorithms, hex) }
   }
 
   #choose (bytes: number): readonly Hash[] | ThreadHashes | undefined {
-    if (this.#heldBackBytes + bytes <= MAX_HELD_BACK) return this.#thread?.holdBack(bytes) === true ? undefined : this.#hashHere()
-    const hashes = this.#thread?.open(this.algorithms)
+    if (this.#heldBytes + bytes <= MAX_SHORT_BYTES && this.#thread?.hold(bytes) === true) return undefined
+    const hashes = this.#heldBytes + bytes > MAX_SHORT_BYTES ? this.#thread?.open(this.algorithms) : undefined
     if (hashes === undefined) return this.#hashHere()
     this.#hashes = hashes
-    if (this.#heldBackBytes > 0) this.#note(hashes.copy(this.#heldBack))
-    this.#release()
+    if (this.#heldBytes > 0) this.#note(hashes.updateWithCopy(this.#held))
+    this.#letGo()
     return hashes
   }
 
   #hashHere (): readonly Hash[] {
-    const hashes = this.#hashes = begun(this.algorithms, this.#heldBack)
-    this.#release()
+    const hashes = this.#hashes = begun(this.algorithms, this.#held)
+    this.#letGo()
     return hashes
   }
 
-  #release (): void {
-    this.#thread?.holdBack(-this.#heldBackBytes)
-    this.#heldBack = []
-    this.#heldBackBytes = 0
+  #letGo (): void {
+    this.#thread?.letGo(this.#heldBytes)
+    this.#held = []
+    this.#heldBytes = 0
   }
 
-  #pass (hashes: ThreadHashes, chunks: readonly Buffer[], bytes: number, discard: (chunks: readonly Buffer[]) => void): Batch {
+  #share (hashes: ThreadHashes, chunks: readonly Buffer[], bytes: number, discard: Discard): Batch {
     const before = this.#hashed
     const slot = hashes.share(chunks, bytes)
-    if (slot !== undefined) discard(chunks)
-    const hash = (): Promise<void> | undefined => {
-      this.#note(slot === undefined ? hashes.copy(chunks) : hashes.update(slot))
-      return before
+    if (slot === undefined) {
+      this.#note(hashes.updateWithCopy(chunks))
+      return { chunks, hash: () => before, written: () => { discard(chunks) } }
     }
-    return { chunks: slot === undefined ? chunks : [slot.content], hash, written: () => { if (slot === undefined) discard(chunks); else slot.release() } }
+    discard(chunks)
+    this.#note(hashes.update(slot))
+    return { chunks: [slot.content], hash: () => before, written: () => { slot.release() } }
   }
 
   #note (hashed: Promise<boolean>): void {

@@ -45,6 +45,15 @@ export interface VerifiedUpload {
   readonly spare: string
 }
 
+/** A request's body that is being received. */
+interface Body {
+  /** Where in the session it begins. */
+  readonly start: number
+  readonly length: number | undefined
+  /** Gives memory back that nobody needs any more. */
+  readonly free: (chunks: readonly Buffer[]) => void
+}
+
 /**
  * One request's hold on an upload session. Disposing gives the session up for the next request; what was received
  * until then stays, and stays durable.
@@ -109,11 +118,12 @@ export class UploadSession implements AsyncDisposable {
     const { writer, lease } = this.#parts
     const start = writer.size
     const running = this.#running
+    const body: Body = { start, length, free: chunks => { discard(source, chunks) } }
     try {
       await receive(source, {
         signal: lease.signal,
         heard: () => { lease.touch() },
-        sink: chunks => this.#take(chunks, start, length, source)
+        sink: chunks => this.#take(chunks, body)
       })
       if (length !== undefined && writer.size - start !== length) throw new OciError('SIZE_INVALID')
     } catch (error) {
@@ -197,19 +207,20 @@ export class UploadSession implements AsyncDisposable {
     }
   }
 
-  async #take (chunks: readonly Buffer[], start: number, length: number | undefined, source: Readable): Promise<void> {
+  async #take (chunks: readonly Buffer[], { start, length, free }: Body): Promise<void> {
     const { writer, lease } = this.#parts
     // One that stood still for long may have been taken for dead.
     if (lease.proof?.isFresh === false) await this.#assure(proof => proof.renew())
     if (this.#meter !== undefined) await this.#expect(this.#meter, chunks.reduce((total, { length }) => total + length, 0))
     // The disk writes while this thread or another one hashes. A failed write leaves the hash ahead of the file; #intactDigests sees it.
-    const batch = this.#running?.take(chunks, chunks => { discard(source, chunks) })
+    const batch = this.#running?.take(chunks, free)
     const written = writer.write(batch?.chunks ?? chunks)
     const room = batch?.hash()
     try {
       await written
     } finally {
-      batch?.written()
+      if (batch === undefined) free(chunks)
+      else batch.written()
     }
     await room
     if (length !== undefined && writer.size - start > length) throw new OciError('SIZE_INVALID')
