@@ -16,7 +16,7 @@ export interface ReceiveOptions {
   /** Called for every piece that arrives. */
   readonly heard?: () => void
   /** Ends the reception with the signal's reason, for instance when another request takes over. */
-  readonly signal: AbortSignal
+  readonly signal?: AbortSignal
 }
 
 /** The client went away before its body was complete. What arrived until then was passed on. */
@@ -54,12 +54,12 @@ export async function receive (source: Readable, { sink, heard, signal }: Receiv
   const onClose = (): void => { if (!ended) failure ??= new ClientAborted(); notify() }
 
   source.on('data', onData).on('end', onEnd).on('error', onError).on('close', onClose)
-  signal.addEventListener('abort', notify)
+  signal?.addEventListener('abort', notify)
   receptions++
   source.resume()
   try {
     for (;;) {
-      if (signal.aborted) throw signal.reason
+      if (signal?.aborted === true) throw signal.reason
       if (chunks.length > 0) {
         const batch = chunks
         chunks = []
@@ -80,7 +80,7 @@ export async function receive (source: Readable, { sink, heard, signal }: Receiv
     source.pause()
     source.off('data', onData).off('end', onEnd).off('close', onClose)
     // The error listener stays: a reset that arrives later must not become an uncaught exception.
-    signal.removeEventListener('abort', notify)
+    signal?.removeEventListener('abort', notify)
   }
 }
 
