@@ -1,10 +1,10 @@
 import type { Readable } from 'node:stream'
 
 // Both bounds keep memory flat: the first for fast clients, the second for clients that send a byte at a time, where
-// each chunk is an object of its own. Large batches cost least; many receptions at once share what a few may take.
+// each chunk is an object of its own. Large batches cost least; where there are many receptions memory counts more.
 export const MAX_BATCH_BYTES = 1024 * 1024
-const MIN_BATCH_BYTES = 256 * 1024
-const ALL_BATCHES_BYTES = 4 * 1024 * 1024
+const SMALL_BATCH_BYTES = 256 * 1024
+const MANY = 5
 const MAX_BATCH_CHUNKS = 256
 
 /** Receptions that are under way. */
@@ -85,7 +85,7 @@ export async function receive (source: Readable, { sink, heard, signal }: Receiv
 }
 
 function batchBytes (): number {
-  return Math.max(MIN_BATCH_BYTES, Math.min(MAX_BATCH_BYTES, ALL_BATCHES_BYTES / receptions))
+  return receptions < MANY ? MAX_BATCH_BYTES : SMALL_BATCH_BYTES
 }
 
 /** HTTP/2 lets a request whose stream was reset end like a complete one; only this tells them apart. */

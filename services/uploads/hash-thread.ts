@@ -160,7 +160,7 @@ class RunningThread {
   constructor (entry: URL, died: () => void) {
     this.#died = died
     // What this process was started with is not meant for it.
-    this.#worker = new Worker(entry, { execArgv: [], resourceLimits: LIMITS, name: 'hash' })
+    this.#worker = new Worker(entry, { name: 'hashes', env: {}, execArgv: [], resourceLimits: LIMITS })
     this.#worker.unref()
     this.#worker.on('message', (answer: Answer) => { this.#answered(answer) })
     this.#worker.on('error', () => { this.#over() })
