@@ -30,7 +30,8 @@ function digestIn (content: Buffer): Digest | undefined {
 
 /** Makes a link that holds a digest. */
 export function linkChange (path: string, digest: Digest, options?: WriteOptions): Change {
-  return { path, content: Buffer.from(digest, 'latin1'), options }
+  // A part of a link is no link.
+  return { path, content: Buffer.from(digest, 'latin1'), options: { ...options, inPlace: true } }
 }
 
 export async function writeLink (driver: StorageDriver, path: string, digest: Digest, options?: WriteOptions): Promise<void> {

@@ -78,5 +78,5 @@ export class ChangeThread {
 
 /** Of a part of a buffer all of the buffer would be sent. */
 function sendable (call: Call): Call {
-  return call[0] === 'replace' ? ['replace', call[1], new Uint8Array(call[2]), call[3]] : call
+  return call[0] === 'replace' ? ['replace', call[1], new Uint8Array(call[2]), call[3], call[4]] : call
 }

@@ -23,7 +23,7 @@ export function resultOf (calls: readonly Call[]): Result {
 
 function make (call: Call): number | undefined {
   switch (call[0]) {
-    case 'replace': CHANGES.replace(call[1], call[2], call[3]); break
+    case 'replace': CHANGES.replace(call[1], call[2], call[3], call[4]); break
     case 'move': CHANGES.move(call[1], call[2], call[3]); break
     case 'create': return CHANGES.create(call[1])
   }

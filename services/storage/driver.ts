@@ -29,6 +29,8 @@ export interface MoveOptions extends SettleOptions {
 export interface WriteOptions extends SettleOptions {
   /** A file that is not needed any more. It may be gone afterwards: a driver that can make the new one of it does. */
   readonly recycle?: string | undefined
+  /** A file that is new may be written where it is to be: whoever finds a part of it takes it for nothing. */
+  readonly inPlace?: boolean
   /**
    * False when the content may be lost in a crash of the machine, because it can be made again. It is still never
    * seen half-written. Default true.

@@ -94,11 +94,11 @@ export class FilesystemDriver implements StorageDriver {
     return this.#promptReads?.read(this.#file(path), maxBytes)
   }
 
-  async write (path: string, content: Uint8Array, { durable = true, settling, recycle }: WriteOptions = {}): Promise<void> {
+  async write (path: string, content: Uint8Array, { durable = true, settling, recycle, inPlace }: WriteOptions = {}): Promise<void> {
     await this.#run(path, async () => {
       const target = this.#file(path)
       const spare = recycle === undefined ? undefined : this.#file(recycle)
-      if (this.#thread !== undefined && content.byteLength <= MAX_DIRECT_BYTES) return void await result(this.#thread.run([['replace', target, content, spare]]))
+      if (this.#thread !== undefined && content.byteLength <= MAX_DIRECT_BYTES) return void await result(this.#thread.run([['replace', target, content, spare, inPlace]]))
       const temporary = temporaryName(target)
       const { result: fd, made } = await this.#inDirectoryOf(target, async () => {
         return await this.#recycled(spare, temporary, content.byteLength) ?? await this.#changes.open(temporary, 'wx')
@@ -227,8 +227,8 @@ export class FilesystemDriver implements StorageDriver {
   #call (change: Change): Call {
     const file = this.#file(change.path)
     if ('to' in change) return ['move', file, this.#file(change.to), change.options?.last ?? false]
-    const recycle = change.options?.recycle
-    return ['replace', file, change.content, recycle === undefined ? undefined : this.#file(recycle)]
+    const { recycle, inPlace } = change.options ?? {}
+    return ['replace', file, change.content, recycle === undefined ? undefined : this.#file(recycle), inPlace]
   }
 
   /**

@@ -22,10 +22,13 @@ export function temporaryName (target: string): string {
  *
  * @param spare a file that is not needed any more: on some file systems to make and remove one costs far more than to
  * write over it and rename it
+ * @param inPlace of a new file a reader may see a part
  */
-export function replaceFile (target: string, content: Uint8Array, spare?: string): void {
+export function replaceFile (target: string, content: Uint8Array, spare?: string, inPlace = false): void {
   inDirectory(dirname(target), () => {
     if (spare !== undefined && isRewritten(spare, content)) return renameSync(spare, target)
+    const created = inPlace ? attempted(() => openSync(target, 'wx')) : undefined
+    if (created !== undefined) return fill(created, content)
     const temporary = temporaryName(target)
     const fd = openSync(temporary, 'wx')
     try {
