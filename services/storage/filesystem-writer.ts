@@ -63,7 +63,7 @@ export class FilesystemWriter implements FileWriter {
       }
     })
     await this.#writing
-    this.#early?.grown(this.#size)
+    if (this.#open) this.#early?.grown(this.#size)
   }
 
   async truncate (size: number): Promise<void> {
