@@ -15,7 +15,7 @@ const STORAGE = { delete: { enabled: true }, cache: { blobdescriptor: 'inmemory'
 
 /**
  * A server to measure.
- * @typedef {{ name: string, url: string, pid?: number, startMs?: number, stop: () => Promise<void> }} Server
+ * @typedef {{ name: string, url: string, pid?: number, startMs?: number, data?: string, stop: () => Promise<void> }} Server
  *
  * How to start one: in a directory of its own; `data` is where a registry keeps everything, `files` what a server of
  * files serves, under the paths of the requests that are measured.
@@ -54,7 +54,7 @@ export async function startOurs (name, { directory, data = join(directory, 'data
     storage: storage ?? { filesystem: { rootdirectory: data, ...filesystem }, ...STORAGE },
     http: { addr: host, ...http }
   })
-  return await start(name, host, process.execPath, [CLI, 'serve', file], stdio)
+  return { ...await start(name, host, process.execPath, [CLI, 'serve', file], stdio), data }
 }
 
 async function startDockerRegistry ({ directory, data = join(directory, 'data') }) {
@@ -65,7 +65,7 @@ async function startDockerRegistry ({ directory, data = join(directory, 'data') 
     storage: { filesystem: { rootdirectory: data }, ...STORAGE },
     http: { addr: host }
   })
-  return await start('docker-registry', host, 'docker-registry', ['serve', file])
+  return { ...await start('docker-registry', host, 'docker-registry', ['serve', file]), data }
 }
 
 async function startBareFastify ({ files }) {

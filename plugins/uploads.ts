@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
+import { HashThread } from '../services/uploads/hash-thread.js'
 import { LocalUploadLocks } from '../services/uploads/locks.js'
 import type { UploadLocks } from '../services/uploads/locks.js'
 import { RedisUploadLocks } from '../services/uploads/redis-locks.js'
@@ -16,7 +17,9 @@ declare module 'fastify' {
 async function uploadsPlugin (fastify: FastifyInstance): Promise<void> {
   const { ociWorkers: { ownership }, ociRedis: redis, ociDebug, ociDriver: driver, log } = fastify
   const own = ownership === undefined ? new LocalUploadLocks() : new SharedUploadLocks(ownership)
-  fastify.decorate('ociUploads', new UploadSessions({ driver, locks: redis === undefined ? own : common(redis) }))
+  const hashing = new HashThread()
+  fastify.addHook('onClose', async () => { await hashing.close() })
+  fastify.decorate('ociUploads', new UploadSessions({ driver, hashing, locks: redis === undefined ? own : common(redis) }))
 
   function common (redis: NonNullable<FastifyInstance['ociRedis']>): UploadLocks {
     const locks = new RedisUploadLocks({ redis, inner: own, log })

@@ -11,7 +11,8 @@ import { bareFastify, dockerRegistry, nginx, ours, workers } from '../servers.mj
 const NAME = 'bench/large'
 const BLOB_BYTES = 64 * 2 ** 20
 const CONNECTIONS = 4
-const PULLS_EACH = 4
+/** 4 GiB: a second or two. */
+const PULLS_EACH = 16
 
 /** Large blobs, four connections at a time. */
 export const large = {

@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { withClients } from '../client.mjs'
 import { CONFIG, imageManifest, sha256 } from '../image.mjs'
 import { measured, measuredBytes, repeat } from '../measure.mjs'
@@ -7,6 +9,10 @@ import { dockerRegistry, ours, unsynced, workers } from '../servers.mjs'
 const NAME = 'bench/writes'
 const SMALL_BYTES = 10 * 1024
 const LARGE_BYTES = 64 * 2 ** 20
+/** 1 GiB: one or two seconds. */
+const LARGE_BLOBS = 16
+/** What makes one blob another one. */
+const HEAD_BYTES = 32
 const SMALL_CONNECTIONS = 8
 const LARGE_CONNECTIONS = 4
 const WARM_UP_SECONDS = 0.5
@@ -58,17 +64,33 @@ async function again (server, seconds, once) {
   })
 }
 
-/** Hashing them is done before, so that it is not in the time. */
+/** What the generator has to hash is hashed before; what was pushed is removed afterwards, where that can be done. */
 async function pushLarge (server, count) {
-  const random = randomBytes(LARGE_BYTES)
-  const blobs = Array.from({ length: LARGE_CONNECTIONS }, () => {
-    const bytes = Buffer.from(random)
-    randomBytes(32).copy(bytes)
-    return { bytes, digest: sha256(bytes) }
+  const body = randomBytes(LARGE_BYTES)
+  const blobs = Array.from({ length: LARGE_BLOBS }, () => {
+    const head = randomBytes(HEAD_BYTES)
+    head.copy(body)
+    return { head, digest: sha256(body) }
   })
-  return await withClients(server.url, count, async clients => await measuredBytes(server, LARGE_CONNECTIONS * LARGE_BYTES, async () => {
-    await Promise.all(clients.map(async client => {
-      for (let blob = blobs.pop(); blob !== undefined; blob = blobs.pop()) await client.pushBlob(NAME, blob.bytes, blob.digest)
-    }))
-  }))
+  const digests = blobs.map(({ digest }) => digest)
+  try {
+    return await withClients(server.url, count, async clients => {
+      const bodies = clients.map(() => Buffer.from(body))
+      return await measuredBytes(server, LARGE_BLOBS * LARGE_BYTES, async () => {
+        await Promise.all(clients.map(async (client, i) => {
+          for (let blob = blobs.pop(); blob !== undefined; blob = blobs.pop()) {
+            blob.head.copy(bodies[i])
+            await client.pushBlob(NAME, bodies[i], blob.digest)
+          }
+        }))
+      })
+    })
+  } finally {
+    if (server.data !== undefined) await Promise.all(digests.map(async digest => { await rm(contentOf(server.data, digest), { recursive: true, force: true }) }))
+  }
+}
+
+function contentOf (data, digest) {
+  const [algorithm, hex] = digest.split(':')
+  return join(data, 'docker/registry/v2/blobs', algorithm, hex.slice(0, 2), hex)
 }

@@ -1,9 +1,14 @@
 import type { Readable } from 'node:stream'
 
 // Both bounds keep memory flat: the first for fast clients, the second for clients that send a byte at a time, where
-// each chunk is an object of its own.
-const MAX_BATCH_BYTES = 512 * 1024
+// each chunk is an object of its own. Large batches cost least; where there are many receptions memory counts more.
+export const MAX_BATCH_BYTES = 1024 * 1024
+const SMALL_BATCH_BYTES = 256 * 1024
+const MANY = 5
 const MAX_BATCH_CHUNKS = 256
+
+/** Receptions that are under way. */
+let receptions = 0
 
 export interface ReceiveOptions {
   /** Takes a batch; the next batch comes when the promise has resolved, while the network fills it. */
@@ -40,7 +45,7 @@ export async function receive (source: Readable, { sink, heard, signal }: Receiv
   const onData = (chunk: Buffer): void => {
     chunks.push(chunk)
     bytes += chunk.length
-    if (bytes >= MAX_BATCH_BYTES || chunks.length >= MAX_BATCH_CHUNKS) source.pause()
+    if (bytes >= batchBytes() || chunks.length >= MAX_BATCH_CHUNKS) source.pause()
     heard?.()
     notify()
   }
@@ -50,6 +55,7 @@ export async function receive (source: Readable, { sink, heard, signal }: Receiv
 
   source.on('data', onData).on('end', onEnd).on('error', onError).on('close', onClose)
   signal?.addEventListener('abort', notify)
+  receptions++
   source.resume()
   try {
     for (;;) {
@@ -70,11 +76,16 @@ export async function receive (source: Readable, { sink, heard, signal }: Receiv
       }
     }
   } finally {
+    receptions--
     source.pause()
     source.off('data', onData).off('end', onEnd).off('close', onClose)
     // The error listener stays: a reset that arrives later must not become an uncaught exception.
     signal?.removeEventListener('abort', notify)
   }
+}
+
+function batchBytes (): number {
+  return receptions < MANY ? MAX_BATCH_BYTES : SMALL_BATCH_BYTES
 }
 
 /** HTTP/2 lets a request whose stream was reset end like a complete one; only this tells them apart. */

@@ -1,8 +1,10 @@
-import { fdatasync, ftruncate } from 'node:fs'
+import { ftruncate } from 'node:fs'
 import { dirname } from 'node:path'
 import { promisify } from 'node:util'
 import type { DirectorySyncs } from './directory-syncs.js'
 import type { FileWriter } from './driver.js'
+import { EarlySync, syncData } from './early-sync.js'
+import type { SyncData } from './early-sync.js'
 import { MAX_DIRECT_BYTES, POOLED } from './file-calls.js'
 import type { FileCalls } from './file-calls.js'
 import { filesystemError } from './filesystem-error.js'
@@ -14,9 +16,9 @@ interface FilesystemWriterParts {
   readonly calls: FileCalls
   /** Without it nothing is synced. */
   readonly syncs?: DirectorySyncs
+  readonly sync?: SyncData
 }
 
-const syncData = promisify(fdatasync)
 const truncateFile = promisify(ftruncate)
 
 /**
@@ -26,6 +28,7 @@ const truncateFile = promisify(ftruncate)
 export class FilesystemWriter implements FileWriter {
   readonly #fd: number
   readonly #parts: FilesystemWriterParts
+  readonly #early: EarlySync | undefined
   #size: number
   #open = true
   #dirty: boolean
@@ -36,6 +39,7 @@ export class FilesystemWriter implements FileWriter {
     this.#fd = fd
     this.#parts = parts
     this.#size = parts.size
+    this.#early = parts.syncs && new EarlySync(fd, parts.size, parts.sync ?? syncData)
     // What an earlier writer left may have been cut off before it was synced: the process may have been killed.
     this.#dirty = parts.size > 0
   }
@@ -59,6 +63,7 @@ export class FilesystemWriter implements FileWriter {
       }
     })
     await this.#writing
+    if (this.#open) this.#early?.grown(this.#size)
   }
 
   async truncate (size: number): Promise<void> {
@@ -72,13 +77,14 @@ export class FilesystemWriter implements FileWriter {
   async close ({ moving = false }: { readonly moving?: boolean } = {}): Promise<void> {
     if (!this.#open) return
     this.#open = false
-    const { calls, file, syncs } = this.#parts
+    const { calls, file, syncs, sync = syncData } = this.#parts
     await this.#writing.catch(() => {})
     await this.#run(async () => {
       try {
+        await this.#early?.settled()
         if (!this.#dirty || syncs === undefined) return
         // The names too: whoever made them may have been another process.
-        await Promise.all([syncData(this.#fd), moving ? undefined : syncs.settle([file, dirname(file)])])
+        await Promise.all([sync(this.#fd), moving ? undefined : syncs.settle([file, dirname(file)])])
       } finally {
         await calls.close(this.#fd)
       }
@@ -91,6 +97,7 @@ export class FilesystemWriter implements FileWriter {
       if (this.#open) {
         this.#open = false
         await this.#writing.catch(() => {})
+        await this.#early?.settled().catch(() => {})
         await calls.close(this.#fd)
       }
       await calls.unlink(file)

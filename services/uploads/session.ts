@@ -7,7 +7,9 @@ import { uploadDataPath, uploadDigestsPath, uploadPath, uploadStartedAtPath } fr
 import type { FileWriter, StorageDriver } from '../storage/driver.js'
 import { RunningDigests, digestFile, readDigests, writeDigests } from './digests.js'
 import type { DigestsAt } from './digests.js'
+import type { HashThread } from './hash-thread.js'
 import type { LeaseProof, UploadLease } from './locks.js'
+import { discard } from '../http/discard.js'
 import { ClientAborted, receive } from '../http/receive.js'
 
 export interface UploadSessionParts {
@@ -16,6 +18,8 @@ export interface UploadSessionParts {
   readonly driver: StorageDriver
   readonly writer: FileWriter
   readonly lease: UploadLease
+  /** Hashes long uploads, where there is one. */
+  readonly hashing?: HashThread | undefined
   /** The hash of everything received, if this process has it. */
   readonly running: RunningDigests | undefined
   /** Takes the hash back when the request is over, so that the next one can go on with it. */
@@ -39,6 +43,15 @@ export interface VerifiedUpload {
   readonly version: string | undefined
   /** A file of the session that nobody needs when the bytes have left it. */
   readonly spare: string
+}
+
+/** A request's body that is being received. */
+interface Body {
+  /** Where in the session it begins. */
+  readonly start: number
+  readonly length: number | undefined
+  /** Gives memory back that nobody needs any more. */
+  readonly free: (chunks: readonly Buffer[]) => void
 }
 
 /**
@@ -90,7 +103,7 @@ export class UploadSession implements AsyncDisposable {
   /** Hashes what comes under one more algorithm, where that is still possible: before the first byte. */
   hashWith (algorithm: Algorithm): void {
     if (this.offset === 0 && this.#running?.algorithms.includes(algorithm) !== true) {
-      this.#running = new RunningDigests([...this.#running?.algorithms ?? [], algorithm])
+      this.#running = new RunningDigests([...this.#running?.algorithms ?? [], algorithm], this.#parts.hashing)
     }
   }
 
@@ -104,11 +117,13 @@ export class UploadSession implements AsyncDisposable {
   async append (source: Readable, { length }: { readonly length?: number } = {}): Promise<void> {
     const { writer, lease } = this.#parts
     const start = writer.size
+    const running = this.#running
+    const body: Body = { start, length, free: chunks => { discard(source, chunks) } }
     try {
       await receive(source, {
         signal: lease.signal,
         heard: () => { lease.touch() },
-        sink: chunks => this.#take(chunks, start, length)
+        sink: chunks => this.#take(chunks, body)
       })
       if (length !== undefined && writer.size - start !== length) throw new OciError('SIZE_INVALID')
     } catch (error) {
@@ -121,6 +136,8 @@ export class UploadSession implements AsyncDisposable {
         await this.#rollBack(start)
       }
       throw error
+    } finally {
+      running?.settle()
     }
   }
 
@@ -132,10 +149,8 @@ export class UploadSession implements AsyncDisposable {
   async flush (): Promise<void> {
     if (!this.#open) return
     await this.#close()
-    const running = this.#intactDigests()
-    if (running !== undefined && running.offset > 0) {
-      await writeDigests(this.#parts.driver, this.#digestsPath, running.current())
-    }
+    const digests = this.offset > 0 ? await this.#intactDigests()?.current() : undefined
+    if (digests !== undefined) await writeDigests(this.#parts.driver, this.#digestsPath, digests)
     await this.#assure(proof => proof.end())
   }
 
@@ -195,21 +210,28 @@ export class UploadSession implements AsyncDisposable {
     }
   }
 
-  async #take (chunks: readonly Buffer[], start: number, length: number | undefined): Promise<void> {
+  async #take (chunks: readonly Buffer[], { start, length, free }: Body): Promise<void> {
     const { writer, lease } = this.#parts
     // One that stood still for long may have been taken for dead.
     if (lease.proof?.isFresh === false) await this.#assure(proof => proof.renew())
     if (this.#meter !== undefined) await this.#expect(this.#meter, chunks.reduce((total, { length }) => total + length, 0))
-    // The disk writes while this thread hashes. A failed write leaves the hash ahead of the file; #intactDigests sees it.
-    const written = writer.write(chunks)
-    this.#running?.update(chunks)
-    await written
+    // The disk writes while this thread or another one hashes. A failed write leaves the hash ahead of the file; #intactDigests sees it.
+    const batch = this.#running?.take(chunks, free)
+    const written = writer.write(batch?.chunks ?? chunks)
+    const room = batch?.hash()
+    try {
+      await written
+    } finally {
+      if (batch === undefined) free(chunks)
+      else batch.written()
+    }
+    await room
     if (length !== undefined && writer.size - start > length) throw new OciError('SIZE_INVALID')
   }
 
   async #rollBack (size: number): Promise<void> {
     await this.#parts.writer.truncate(size)
-    this.#running = size === 0 ? new RunningDigests(this.#running?.algorithms ?? []) : undefined
+    this.#running = size === 0 ? new RunningDigests(this.#running?.algorithms ?? [], this.#parts.hashing) : undefined
   }
 
   async #close (options: { readonly moving?: boolean } = {}): Promise<void> {
@@ -252,7 +274,7 @@ export class UploadSession implements AsyncDisposable {
 
   async #digestsFor (digest: Digest): Promise<DigestsAt> {
     const { driver } = this.#parts
-    const kept = this.#intactDigests()?.current() ?? await readDigests(driver, this.#digestsPath)
+    const kept = await this.#intactDigests()?.current() ?? await readDigests(driver, this.#digestsPath)
     const isOfThis = kept?.offset === this.offset && kept.version === this.#version
     if (isOfThis && kept.digests.has(CANONICAL) && kept.digests.has(algorithmOf(digest))) return kept
     return await this.#read(digest)

@@ -6,6 +6,7 @@ import type { RepositoryName } from '../reference/reference.js'
 import { uploadDataPath, uploadDigestsPath, uploadPath, uploadStartedAtPath } from '../registry/layout.js'
 import type { FileWriter, StorageDriver } from '../storage/driver.js'
 import { RunningDigests, readDigests, writeDigests } from './digests.js'
+import type { HashThread } from './hash-thread.js'
 import { LocalUploadLocks } from './locks.js'
 import type { UploadLease, UploadLocks } from './locks.js'
 import { UploadSession } from './session.js'
@@ -16,6 +17,8 @@ const MAX_RUNNING = 1000
 export interface UploadSessionsOptions {
   readonly driver: StorageDriver
   readonly locks?: UploadLocks
+  /** Hashes long uploads; without it the main thread does. Whoever made it closes it. */
+  readonly hashing?: HashThread
 }
 
 /**
@@ -25,12 +28,14 @@ export interface UploadSessionsOptions {
 export class UploadSessions {
   readonly #driver: StorageDriver
   readonly #locks: UploadLocks
+  readonly #hashing: HashThread | undefined
   readonly #running = new LRUCache<string, RunningDigests>({ max: MAX_RUNNING })
   readonly #stats = { opened: 0, resumed: 0 }
 
-  constructor ({ driver, locks = new LocalUploadLocks() }: UploadSessionsOptions) {
+  constructor ({ driver, locks = new LocalUploadLocks(), hashing }: UploadSessionsOptions) {
     this.#driver = driver
     this.#locks = locks
+    this.#hashing = hashing
   }
 
   /** Sessions that began, and requests that went on with one that held bytes already; in this process, since it started. */
@@ -46,10 +51,11 @@ export class UploadSessions {
     const id = randomUUID()
     signal?.throwIfAborted()
     const lease = this.#locks.fresh(uploadPath(name, id))
-    const running = new RunningDigests(sha512 ? ['sha512'] : [])
+    const running = new RunningDigests(sha512 ? ['sha512'] : [], this.#hashing)
     try {
       const writer = await this.#create(name, id)
-      if (sha512) await writeDigests(this.#driver, uploadDigestsPath(name, id), running.current())
+      const digests = sha512 ? await running.current() : undefined
+      if (digests !== undefined) await writeDigests(this.#driver, uploadDigestsPath(name, id), digests)
       this.#stats.opened++
       return this.#session({ id, name, writer, lease, running })
     } catch (error) {
@@ -116,6 +122,7 @@ export class UploadSessions {
     return new UploadSession({
       ...parts,
       driver: this.#driver,
+      hashing: this.#hashing,
       keep: running => { this.#running.set(uploadPath(parts.name, parts.id), running) }
     })
   }
@@ -146,7 +153,7 @@ export class UploadSessions {
     if (running?.offset === size && running.version === version) return running
     if (size > 0) return undefined
     const kept = await readDigests(this.#driver, uploadDigestsPath(name, id))
-    return new RunningDigests(kept?.digests.keys() ?? [])
+    return new RunningDigests(kept?.digests.keys() ?? [], this.#hashing)
   }
 }
 

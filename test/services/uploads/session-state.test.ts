@@ -3,6 +3,7 @@ import t from 'tap'
 import { digestOf } from '../../../services/reference/reference.js'
 import { MemoryDriver } from '../../../services/storage/memory.js'
 import { RunningDigests, digestFile, readDigests, writeDigests } from '../../../services/uploads/digests.js'
+import type { DigestsAt } from '../../../services/uploads/digests.js'
 import { formatUploadLocation, parseUploadLocation } from '../../../services/uploads/location.js'
 import { FaultDriver } from '../../helpers/fault-driver.js'
 import { sha256, sha512 } from '../../helpers/images.js'
@@ -40,25 +41,37 @@ t.test('what is no upload location is not read as one', async t => {
   }
 })
 
+function feed (running: RunningDigests, chunks: Buffer[]): void {
+  const batch = running.take(chunks)
+  void batch.hash()
+  batch.written()
+}
+
+async function digestsAt (running: RunningDigests): Promise<DigestsAt> {
+  const current = await running.current()
+  if (current === undefined) throw new Error('the digests are lost')
+  return current
+}
+
 t.test('running digests hash in pieces what they would hash in one', async t => {
   const running = new RunningDigests(['sha512'])
   t.same(running.algorithms, ['sha256', 'sha512'])
-  running.update([Buffer.from('one'), Buffer.from('')])
-  running.update([])
-  running.update([Buffer.from('two')])
+  feed(running, [Buffer.from('one'), Buffer.from('')])
+  feed(running, [])
+  feed(running, [Buffer.from('two')])
   t.equal(running.offset, 6)
-  t.same([...running.current().digests.values()], [sha256('onetwo'), sha512('onetwo')])
-  t.equal(running.current().offset, 6)
+  t.same([...(await running.current())?.digests.values() ?? []], [sha256('onetwo'), sha512('onetwo')])
+  t.equal((await running.current())?.offset, 6)
 })
 
 t.test('asking running digests where they stand does not end them', async t => {
   const running = new RunningDigests([])
-  t.same([...running.current().digests], [['sha256', sha256('')]])
-  running.update([Buffer.from('one')])
-  const one = running.current()
-  running.update([Buffer.from('two')])
-  t.equal(one.digests.get('sha256'), sha256('one'))
-  t.equal(running.current().digests.get('sha256'), sha256('onetwo'))
+  t.same([...(await running.current())?.digests ?? []], [['sha256', sha256('')]])
+  feed(running, [Buffer.from('one')])
+  const one = await running.current()
+  feed(running, [Buffer.from('two')])
+  t.equal(one?.digests.get('sha256'), sha256('one'))
+  t.equal((await running.current())?.digests.get('sha256'), sha256('onetwo'))
 })
 
 t.test('the canonical algorithm is always hashed, and none twice', async t => {
@@ -88,9 +101,9 @@ t.test('digests are read as they were written', async t => {
   const driver = new MemoryDriver()
   for (const algorithms of [[], ['sha512']] as const) {
     const running = new RunningDigests(algorithms)
-    running.update([Buffer.from('content')])
-    await writeDigests(driver, PATH, running.current())
-    t.same(await readDigests(driver, PATH), running.current())
+    feed(running, [Buffer.from('content')])
+    await writeDigests(driver, PATH, await digestsAt(running))
+    t.same(await readDigests(driver, PATH), await digestsAt(running))
   }
   t.equal((await driver.read(PATH)).toString(), `7\n${sha256('content')}\n${sha512('content')}`)
 })
@@ -104,7 +117,7 @@ t.test('digests are written without waiting for the disk: they can be made again
     }
   }
   const driver = new Options()
-  await writeDigests(driver, PATH, new RunningDigests([]).current())
+  await writeDigests(driver, PATH, await digestsAt(new RunningDigests([])))
   t.equal(driver.durable, false)
 })
 
