@@ -30,8 +30,8 @@ async function storagePlugin (fastify: FastifyInstance, { driver: given }: Stora
   // A middleware is somebody else's code as a driver is: it is guarded as well.
   for (const decorate of ociMiddleware.storage) {
     const decorated = await decorate(driver)
-    // What is made in another way may have a `read` of its own that nobody can see.
-    driver = guarded(decorated, { readsNow: decorated instanceof ForwardingDriver })
+    // What is made in another way may have methods of its own that nobody can see.
+    driver = guarded(decorated, { shortcuts: decorated instanceof ForwardingDriver })
   }
   fastify.decorate('ociDriver', driver)
 }

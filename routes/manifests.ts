@@ -8,7 +8,7 @@ import { warningHeaders } from '../services/http/warning.js'
 import { isTag, parseReference, parseTag } from '../services/reference/reference.js'
 import type { Reference, Tag } from '../services/reference/reference.js'
 import { MAX_MANIFEST_BYTES } from '../services/registry/manifest-contents.js'
-import { bodyOf, closeSignal, declaredLength } from './request.js'
+import { bodyOf, declaredLength } from './request.js'
 import { resource } from './resource.js'
 import type { RouteOptions, RouteScope } from './types.js'
 
@@ -30,11 +30,7 @@ export default async function manifestRoutes (fastify: RouteScope, { locations }
       const { repository } = request.oci
       const reference = parseReference(request.params.reference)
       const tags = tagParameters(request.query.tag, reference)
-      const bytes = await readLimited(bodyOf(request, reply), {
-        limit: MAX_MANIFEST_BYTES,
-        declared: declaredLength(request),
-        signal: closeSignal(reply)
-      })
+      const bytes = await readLimited(bodyOf(request, reply), { limit: MAX_MANIFEST_BYTES, declared: declaredLength(request) })
       const { descriptor, subject, warnings } = await repository.manifests.put(bytes, { mediaType: mediaTypeOf(request), reference, tags })
       if (subject !== undefined) reply.header('oci-subject', subject)
       if (tags.length > 0) reply.header('oci-tag', tags.join(', '))

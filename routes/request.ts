@@ -1,3 +1,4 @@
+import { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { sendContinue } from '../services/http/expect.js'
@@ -24,8 +25,24 @@ export function hasBody ({ headers, raw }: Pick<FastifyRequest, 'headers' | 'raw
   return http2Stream(raw)?.endAfterHeaders === false || headers['transfer-encoding'] !== undefined
 }
 
+/** For the requests of a connection, one after the other. */
+const closeSignals = new WeakMap<Socket, AbortSignal>()
+
 /** Aborts, with {@link ClientAborted}, when the client goes away before it has its answer. */
 export function closeSignal ({ raw }: Pick<FastifyReply, 'raw'>): AbortSignal {
+  const { socket } = raw.req
+  // Not where requests are injected, nor in HTTP/2, whose connections carry many at once.
+  if (http2Stream(raw) !== undefined || !(socket instanceof Socket)) return answerSignal(raw)
+  const known = closeSignals.get(socket)
+  if (known !== undefined) return known
+  const controller = new AbortController()
+  if (socket.destroyed) controller.abort(new ClientAborted())
+  else socket.once('close', () => { controller.abort(new ClientAborted()) })
+  closeSignals.set(socket, controller.signal)
+  return controller.signal
+}
+
+function answerSignal (raw: FastifyReply['raw']): AbortSignal {
   const controller = new AbortController()
   if (raw.destroyed || http2Stream(raw)?.destroyed === true) controller.abort(new ClientAborted())
   raw.once('close', () => { if (!raw.writableFinished) controller.abort(new ClientAborted()) })

@@ -7,12 +7,11 @@ import { receive } from './receive.js'
  *
  * @throws {OciError} MANIFEST_INVALID with status 413 as soon as the body, or what it declares, is longer (R-178)
  */
-export async function readLimited (body: Readable, { limit, declared, signal }: { limit: number, declared: number | undefined, signal: AbortSignal }): Promise<Buffer> {
+export async function readLimited (body: Readable, { limit, declared }: { limit: number, declared: number | undefined }): Promise<Buffer> {
   if (declared !== undefined && declared > limit) throw tooLarge(limit)
   const parts: Buffer[] = []
   let bytes = 0
   await receive(body, {
-    signal,
     sink: async chunks => {
       for (const chunk of chunks) bytes += chunk.length
       if (bytes > limit) throw tooLarge(limit)

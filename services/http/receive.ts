@@ -11,7 +11,7 @@ export interface ReceiveOptions {
   /** Called for every piece that arrives. */
   readonly heard?: () => void
   /** Ends the reception with the signal's reason, for instance when another request takes over. */
-  readonly signal: AbortSignal
+  readonly signal?: AbortSignal
 }
 
 /** The client went away before its body was complete. What arrived until then was passed on. */
@@ -49,11 +49,11 @@ export async function receive (source: Readable, { sink, heard, signal }: Receiv
   const onClose = (): void => { if (!ended) failure ??= new ClientAborted(); notify() }
 
   source.on('data', onData).on('end', onEnd).on('error', onError).on('close', onClose)
-  signal.addEventListener('abort', notify)
+  signal?.addEventListener('abort', notify)
   source.resume()
   try {
     for (;;) {
-      if (signal.aborted) throw signal.reason
+      if (signal?.aborted === true) throw signal.reason
       if (chunks.length > 0) {
         const batch = chunks
         chunks = []
@@ -73,7 +73,7 @@ export async function receive (source: Readable, { sink, heard, signal }: Receiv
     source.pause()
     source.off('data', onData).off('end', onEnd).off('close', onClose)
     // The error listener stays: a reset that arrives later must not become an uncaught exception.
-    signal.removeEventListener('abort', notify)
+    signal?.removeEventListener('abort', notify)
   }
 }
 

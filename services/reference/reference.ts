@@ -22,7 +22,7 @@ export type Reference = { readonly tag: Tag } | { readonly digest: Digest }
 const NAME = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/
 const TAG = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/
 const HEX_LENGTH: Readonly<Record<Algorithm, number>> = { sha256: 64, sha512: 128 }
-const HEX = /^[a-f0-9]+$/
+const DIGEST = /^(?:sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})$/
 const MAX_NAME_LENGTH = 255
 
 /** @throws {OciError} NAME_INVALID when the text breaks the grammar or is longer than 255 characters (R-026, R-027). */
@@ -48,14 +48,13 @@ export function parseTag (text: string): Tag {
 }
 
 export function isDigest (text: string): text is Digest {
-  return digestProblem(text) === undefined
+  return DIGEST.test(text)
 }
 
 /** @throws {OciError} DIGEST_INVALID when malformed, of another length than its algorithm says, or unsupported (R-034 … R-036). */
 export function parseDigest (text: string): Digest {
-  const problem = digestProblem(text)
-  if (problem !== undefined) throw new OciError('DIGEST_INVALID', { message: 'invalid digest', detail: problem })
-  return text as Digest
+  if (isDigest(text)) return text
+  throw new OciError('DIGEST_INVALID', { message: 'invalid digest', detail: digestProblem(text) })
 }
 
 /** Tag or digest? A colon decides, because no tag can hold one; `sha256-<hex>` therefore stays a tag (R-039). */
@@ -94,12 +93,12 @@ function unsupportedAlgorithm (text: string): OciError {
   return new OciError('DIGEST_INVALID', { message: 'invalid digest', detail: `unsupported digest algorithm: ${text.slice(0, 64)}` })
 }
 
-function digestProblem (text: string): string | undefined {
+/** What is wrong with what is no digest. */
+function digestProblem (text: string): string {
   const colon = text.indexOf(':')
   if (colon < 1) return 'invalid checksum digest format'
   const algorithm = text.slice(0, colon)
   if (!isAlgorithm(algorithm)) return `unsupported digest algorithm: ${algorithm.slice(0, 64)}`
   if (text.length - colon - 1 !== HEX_LENGTH[algorithm]) return 'invalid checksum digest length'
-  if (!HEX.test(text.slice(colon + 1))) return 'invalid checksum digest format'
-  return undefined
+  return 'invalid checksum digest format'
 }

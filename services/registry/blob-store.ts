@@ -4,7 +4,8 @@ import type { ScopedDescriptors } from '../cache/descriptors.js'
 import { isPathNotFound, orIfMissing } from '../errors/driver-error.js'
 import { Quarantine } from '../garbage/quarantine.js'
 import type { Digest } from '../reference/reference.js'
-import type { ByteRange, MoveOptions, StorageDriver } from '../storage/driver.js'
+import type { ByteRange, Change, FileInfo, MoveOptions, StorageDriver } from '../storage/driver.js'
+import { inOrder } from '../storage/in-order.js'
 import type { Settling } from '../storage/settling.js'
 import { blobPath } from './layout.js'
 import type { BlobStatter, Descriptor, Eventually } from './types.js'
@@ -28,7 +29,7 @@ export class GlobalBlobStore implements BlobStatter {
   readonly #redirects: boolean
   readonly #quarantine: Quarantine
   readonly #entries: ScopedDescriptors
-  readonly #load = async (digest: Digest): Promise<Descriptor | undefined> => await this.verify(digest)
+  readonly #load = (digest: Digest): Eventually<Descriptor | undefined> => this.verify(digest)
 
   constructor (driver: StorageDriver, { descriptors = new Descriptors(), redirect = true }: GlobalBlobStoreOptions = {}) {
     this.#driver = driver
@@ -41,8 +42,9 @@ export class GlobalBlobStore implements BlobStatter {
     return this.#entries.stat(digest, this.#load)
   }
 
-  async verify (digest: Digest): Promise<Descriptor | undefined> {
-    return await this.#orPutBack(digest, async () => await this.#inPlace(digest))
+  verify (digest: Digest): Eventually<Descriptor | undefined> {
+    const found = this.#inPlace(digest)
+    return found === undefined || found instanceof Promise ? this.#orPutBack(digest, () => this.#inPlace(digest), found) : found
   }
 
   /** The content was put aside: resolves when no process remembers it, in whatever repository. */
@@ -84,26 +86,39 @@ export class GlobalBlobStore implements BlobStatter {
     return false
   }
 
-  /** Takes over a file of verified, durable content; `changed` if it is no longer the version that was verified. */
-  async adopt (path: string, digest: Digest, size: number, { settling, version }: Pick<MoveOptions, 'settling' | 'version'> = {}): Promise<void> {
+  /** What takes over a file of verified, durable content; `changed` if it is no longer the version that was verified. */
+  adoption (path: string, digest: Digest, options: Pick<MoveOptions, 'settling' | 'version'> = {}): Change {
+    return { path, to: blobPath(digest), options: { ...options, last: true } }
+  }
+
+  async adopt (path: string, digest: Digest, size: number, options: Pick<MoveOptions, 'settling' | 'version'> = {}): Promise<void> {
     try {
-      await this.#driver.move(path, blobPath(digest), { settling, version, last: true })
+      await inOrder(this.#driver, [this.adoption(path, digest, options)])
     } catch (error) {
       // Another session with the same content may have been faster, then the file can be gone with its session.
       if (!isPathNotFound(error) || (await this.verify(digest))?.size !== size) throw error
     }
   }
 
-  async #inPlace (digest: Digest): Promise<Descriptor | undefined> {
-    const found = await orIfMissing(this.#driver.stat(blobPath(digest)), undefined)
-    return found === undefined || found.isDirectory ? undefined : { mediaType: BLOB_MEDIA_TYPE, digest, size: found.size }
+  #inPlace (digest: Digest): Eventually<Descriptor | undefined> {
+    const path = blobPath(digest)
+    const found = this.#driver.statNow?.(path)
+    return found === undefined ? this.#inPlaceLater(digest, path) : described(digest, found)
   }
 
-  async #orPutBack<T> (digest: Digest, look: () => Promise<T | undefined>): Promise<T | undefined> {
-    const found = await look()
+  async #inPlaceLater (digest: Digest, path: string): Promise<Descriptor | undefined> {
+    return described(digest, await orIfMissing(this.#driver.stat(path), null))
+  }
+
+  async #orPutBack<T> (digest: Digest, look: () => Eventually<T | undefined>, looked = look()): Promise<T | undefined> {
+    const found = await looked
     if (found !== undefined) return found
     // Looked at again even when nothing was aside: somebody else may have put it back first.
     await this.#quarantine.restore(digest)
     return await look()
   }
+}
+
+function described (digest: Digest, found: FileInfo | null): Descriptor | undefined {
+  return found === null || found.isDirectory ? undefined : { mediaType: BLOB_MEDIA_TYPE, digest, size: found.size }
 }

@@ -3,7 +3,8 @@ import { orIfMissing, readSmall } from '../errors/driver-error.js'
 import type { WithdrawnManifests } from '../garbage/withdrawn-manifests.js'
 import { isCanonical, isDigest } from '../reference/reference.js'
 import type { Digest, RepositoryName } from '../reference/reference.js'
-import type { StorageDriver, WriteOptions } from '../storage/driver.js'
+import type { Change, StorageDriver, WriteOptions } from '../storage/driver.js'
+import { inOrder } from '../storage/in-order.js'
 import { linkPath } from './layout.js'
 import type { LinkSet } from './layout.js'
 import type { BlobStatter, Descriptor, Eventually } from './types.js'
@@ -16,7 +17,7 @@ export async function readLink (driver: StorageDriver, path: string): Promise<Di
   return content === undefined ? undefined : digestIn(content)
 }
 
-/** The same, at once if it can be. For the one link that a request waits for: who reads many would stop everybody else. */
+/** The same, at once if it can be. For the few links that a request waits for: who reads many would stop everybody else. */
 export function readLinkNow (driver: StorageDriver, path: string): Eventually<Digest | undefined> {
   const content = driver.readNow?.(path, MAX_LINK_BYTES)
   return content === undefined ? readLink(driver, path) : digestIn(content)
@@ -27,8 +28,14 @@ function digestIn (content: Buffer): Digest | undefined {
   return isDigest(text) ? text : undefined
 }
 
+/** Makes a link that holds a digest. */
+export function linkChange (path: string, digest: Digest, options?: WriteOptions): Change {
+  // A part of a link is no link.
+  return { path, content: Buffer.from(digest, 'latin1'), options: { ...options, inPlace: true } }
+}
+
 export async function writeLink (driver: StorageDriver, path: string, digest: Digest, options?: WriteOptions): Promise<void> {
-  await driver.write(path, Buffer.from(digest, 'latin1'), options)
+  await inOrder(driver, [linkChange(path, digest, options)])
 }
 
 export interface LinkedBlobStoreParts {
@@ -42,6 +49,13 @@ export interface LinkedBlobStoreParts {
   readonly describe: (canonical: Digest) => Eventually<Descriptor | undefined>
   /** With it, links that a garbage collection took away are still seen until it is through. */
   readonly withdrawn?: WithdrawnManifests
+}
+
+export interface LinkOptions extends WriteOptions {
+  /** Changes to be made first. */
+  readonly before?: readonly Change[]
+  /** Changes to be made when there is a link. */
+  readonly after?: readonly Change[]
 }
 
 /**
@@ -63,11 +77,11 @@ export class LinkedBlobStore implements BlobStatter {
     return this.#entries.stat(digest, this.#load)
   }
 
-  async verify (digest: Digest): Promise<Descriptor | undefined> {
-    const canonical = await this.canonical(digest)
-    const found = canonical === undefined ? undefined : await this.#parts.content.verify(canonical)
-    if (found === undefined) await this.forget(digest, canonical)
-    return found
+  verify (digest: Digest): Eventually<Descriptor | undefined> {
+    const linked = isCanonical(digest) ? this.linked(digest) : undefined
+    // The usual case: all of it is known at once.
+    const found = linked === undefined || linked instanceof Promise ? undefined : this.#parts.content.verify(linked)
+    return found === undefined || found instanceof Promise ? this.#verifyLater(digest, found) : found
   }
 
   /** Runs `write`, which makes the content visible here, and remembers it. */
@@ -94,14 +108,13 @@ export class LinkedBlobStore implements BlobStatter {
   }
 
   /** What the link of this digest holds, if it is in its place. */
-  async linked (digest: Digest): Promise<Digest | undefined> {
-    return await readLink(this.#parts.driver, this.#path(digest))
+  linked (digest: Digest): Eventually<Digest | undefined> {
+    return readLinkNow(this.#parts.driver, this.#path(digest))
   }
 
-  /** Makes content visible. The canonical link is written first: an alias never points to nothing. */
-  async link (digest: Digest, canonical: Digest, options?: WriteOptions): Promise<void> {
-    await writeLink(this.#parts.driver, this.#path(canonical), canonical, options)
-    if (digest !== canonical) await writeLink(this.#parts.driver, this.#path(digest), canonical, options)
+  /** Makes content visible, after the changes that have to come `before`. */
+  async link (digest: Digest, canonical: Digest, { before = [], after = [], ...options }: LinkOptions = {}): Promise<void> {
+    await inOrder(this.#parts.driver, [...before, ...this.#links(digest, canonical, options), ...after])
   }
 
   /** Takes content out of sight under every digest it has here, in all processes. Undefined when it was not linked. */
@@ -122,6 +135,21 @@ export class LinkedBlobStore implements BlobStatter {
       // Whatever storage did before it failed, and whoever else was faster.
       await this.clear(canonical ?? digest, digest)
     }
+  }
+
+  /** The canonical link is written first: an alias never points to nothing. */
+  #links (digest: Digest, canonical: Digest, options: WriteOptions): Change[] {
+    const link = linkChange(this.#path(canonical), canonical, options)
+    return digest === canonical ? [link] : [link, linkChange(this.#path(digest), canonical, { settling: options.settling })]
+  }
+
+  async #verifyLater (digest: Digest, asked: Promise<Descriptor | undefined> | undefined): Promise<Descriptor | undefined> {
+    let found = await asked
+    if (found !== undefined) return found
+    const canonical = await this.canonical(digest)
+    if (canonical !== undefined) found = await this.#parts.content.verify(canonical)
+    if (found === undefined) await this.forget(digest, canonical)
+    return found
   }
 
   async #remove (digest: Digest): Promise<Digest> {

@@ -75,10 +75,17 @@ function imageContent (manifest: ImageManifest, mediaType: ManifestMediaType): M
   const { config, layers } = manifest
   const artifactType = manifest.artifactType === undefined || manifest.artifactType === '' ? config.mediaType : manifest.artifactType
   const configReference = referenceAt(config, '/config')
-  const references = layers.map((layer, i) => ({ ...referenceAt(layer, `/layers/${i}`), urls: layer.urls ?? [], isExternal: isExternal(layer) }))
+  const references = layers.map((layer, i): ManifestLayer => {
+    const { mediaType, digest, size } = referenceAt(layer, `/layers/${i}`)
+    return { mediaType, digest, size, urls: layer.urls ?? [], isExternal: isExternal(layer) }
+  })
+  // Named one by one: an object that is spread into another one costs more than the rest of this.
+  const { declaresMediaType, subject, annotations } = commonContent(manifest)
   return {
-    ...commonContent(manifest),
     mediaType,
+    declaresMediaType,
+    subject,
+    annotations,
     artifactType,
     config: configReference,
     layers: references,
@@ -89,7 +96,10 @@ function imageContent (manifest: ImageManifest, mediaType: ManifestMediaType): M
 
 function indexContent (index: Index, mediaType: ManifestMediaType): ManifestContent {
   const artifactType = index.artifactType === '' ? undefined : index.artifactType
-  const children = index.manifests.map((child, i) => ({ ...referenceAt(child, `/manifests/${i}`), platform: child.platform }))
+  const children = index.manifests.map((child, i): ManifestChild => {
+    const { mediaType, digest, size } = referenceAt(child, `/manifests/${i}`)
+    return { mediaType, digest, size, platform: child.platform }
+  })
   return { ...commonContent(index), mediaType, artifactType, config: undefined, layers: [], blobs: [], children }
 }
 
@@ -110,7 +120,7 @@ function textEntries (annotations: unknown): Record<string, string> | undefined 
 
 /** R-166: a layer that is by its type kept elsewhere, and says where, need not be here. */
 function isExternal ({ mediaType, urls = [] }: ContentDescriptor): boolean {
-  return EXTERNAL_LAYER.test(mediaType) && urls.length > 0
+  return urls.length > 0 && EXTERNAL_LAYER.test(mediaType)
 }
 
 function referenceAt ({ mediaType, digest, size }: ContentDescriptor, at: string): ManifestReference {

@@ -58,15 +58,13 @@ export class ManifestContents {
 
   /** Sees to it that storage has the bytes now, whatever this process remembers. */
   async keep (digest: Digest, bytes: Buffer): Promise<void> {
-    const found = await this.#blobs.stat(digest)
+    const found = await this.#blobs.verify(digest)
     if (found?.size !== bytes.length) await this.#blobs.put(digest, bytes)
   }
 
-  /** Stores the bytes, unless they are here and intact. */
-  async put (digest: Digest, bytes: Buffer, settling?: Settling): Promise<void> {
-    // What is not in its place is not looked for anywhere else: the bytes are here.
-    if (await this.#blobs.holds(digest, bytes.length) && await this.intact(digest) !== undefined) return
-    await this.#blobs.put(digest, bytes, settling)
+  /** Whether storage has the bytes, intact. What is not in its place is not looked for anywhere else: the caller has them. */
+  async holds (digest: Digest, bytes: Buffer): Promise<boolean> {
+    return await this.#blobs.holds(digest, bytes.length) && await this.intact(digest) !== undefined
   }
 }
 

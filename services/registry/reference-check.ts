@@ -3,7 +3,7 @@ import type { Digest } from '../reference/reference.js'
 import { concurrently } from './concurrently.js'
 import type { LayerUrls } from './layer-urls.js'
 import type { ManifestChild, ManifestContent } from './manifest-content.js'
-import type { BlobStatter } from './types.js'
+import type { BlobStatter, Eventually } from './types.js'
 
 /** `validation` of the configuration: what of a manifest's references must be in the repository. */
 export interface ReferenceValidation {
@@ -65,7 +65,7 @@ export class ReferenceCheck {
     ].filter(({ isRequired }) => all || isRequired).sort((a, b) => Number(a.isRequired) - Number(b.isRequired))
     // Of two entries with one digest the required one counts.
     const unique = [...new Map(references.map(reference => [reference.digest, reference])).values()]
-    const found = await concurrently(unique, async ({ digest, stat }) => await stat(digest))
+    const found = await concurrently(unique, ({ digest, stat }) => stat(digest))
     return {
       missing: unique.filter(({ isRequired }, i) => isRequired && found[i] === undefined).map(({ digest }) => digest),
       wrong: unique.filter(({ size }, i) => found[i] !== undefined && found[i] !== size).map(({ digest }) => digest)
@@ -73,7 +73,10 @@ export class ReferenceCheck {
   }
 
   /** Size of a blob of the repository, if it is there. */
-  readonly #blob = async (digest: Digest): Promise<number | undefined> => (await this.#parts.layers.verify(digest))?.size
+  readonly #blob = (digest: Digest): Eventually<number | undefined> => {
+    const found = this.#parts.layers.verify(digest)
+    return found instanceof Promise ? found.then(descriptor => descriptor?.size) : found?.size
+  }
 
   /** R-168: build caches list layers in an index, so an entry may be a blob as well as a manifest. */
   readonly #child = async (digest: Digest): Promise<number | undefined> => {

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import { isChanged } from '../errors/driver-error.js'
+import { isChanged, isPathNotFound } from '../errors/driver-error.js'
 import { OciError } from '../errors/oci-error.js'
 import type { Digest, RepositoryName } from '../reference/reference.js'
 import type { ByteRange } from '../storage/driver.js'
@@ -100,11 +100,18 @@ export class RepositoryBlobs implements BlobStore {
     // The link comes first: without content it shows nothing, and the move is then the one step that publishes.
     // If either fails the session still holds every acknowledged byte, and the client may repeat its PUT.
     const publish = async (): Promise<Descriptor> => {
-      const isHere = await content.holds(canonical, size)
       const settling = new Settling()
-      await links.link(digest, canonical, { settling, recycle: spare })
+      const isHere = await content.holds(canonical, size)
+      const after = isHere ? [] : [content.adoption(upload.path, canonical, { settling, version: upload.version })]
+      try {
+        await links.link(digest, canonical, { settling, recycle: spare, after })
+      } catch (error) {
+        if (!isPathNotFound(error) && !isChanged(error)) throw error
+        await links.link(digest, canonical, { settling })
+        await this.#adopt(session, upload, digest, settling)
+      }
       // What was there may have been put aside by a collection since; the bytes are here anyway.
-      if (!isHere || !await content.holds(canonical, size)) await this.#adopt(session, upload, digest, settling)
+      if (isHere && !await content.holds(canonical, size)) await this.#adopt(session, upload, digest, settling)
       await settling.end()
       return descriptor
     }

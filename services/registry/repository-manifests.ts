@@ -2,9 +2,10 @@ import { createHash } from 'node:crypto'
 import { OciError } from '../errors/oci-error.js'
 import { algorithmOf, digestOf, isCanonical } from '../reference/reference.js'
 import type { Digest, Reference, RepositoryName, Tag } from '../reference/reference.js'
-import type { StorageDriver } from '../storage/driver.js'
+import type { Change, StorageDriver } from '../storage/driver.js'
 import { Settling } from '../storage/settling.js'
 import { concurrently } from './concurrently.js'
+import { blobPath } from './layout.js'
 import type { LinkedBlobStore } from './linked-blob-store.js'
 import { parseManifest } from './manifest-content.js'
 import type { ManifestContent } from './manifest-content.js'
@@ -97,17 +98,21 @@ export class RepositoryManifests implements ManifestStore {
   async #store (bytes: Buffer, content: ManifestContent, digest: Digest, canonical: Digest): Promise<void> {
     const { name, driver, contents, revisions, referrers, publication } = this.#parts
     const { subject, mediaType } = content
-    let isCertain = true
+    // What names its media type never had another one, and none is kept for it.
+    let isCertain = content.declaresMediaType
+    const keepType = async (): Promise<void> => {
+      if (!content.declaresMediaType) isCertain = await keepMediaType(driver, name, canonical, { bytes, mediaType })
+    }
     await revisions.remember(digest, canonical, async () => {
       const settling = new Settling()
-      await contents.put(canonical, bytes, settling)
-      isCertain = await keepMediaType(driver, name, canonical, { bytes, mediaType })
+      const before: Change[] = await contents.holds(canonical, bytes) ? [] : [{ path: blobPath(canonical), content: bytes, options: { settling } }]
+      await keepType()
       // Listed before it is linked: the list passes over what is not linked, and a linked one is never missing from it.
-      if (subject !== undefined) await referrers.add(subject, canonical, settling)
-      await revisions.link(digest, canonical, { settling })
+      if (subject !== undefined) before.push(referrers.entry(subject, canonical, settling))
+      await revisions.link(digest, canonical, { before, settling })
       await publication.confirm(content, canonical, bytes)
       // A collection removes these with the manifest they belong to, and leaves them alone once there is a link.
-      await keepMediaType(driver, name, canonical, { bytes, mediaType })
+      await keepType()
       if (subject !== undefined && !await referrers.has(subject, canonical)) await referrers.add(subject, canonical, settling)
       // Before a tag can point at it.
       await settling.end()

@@ -1,12 +1,13 @@
 import { orIfMissing } from '../errors/driver-error.js'
 import { algorithmOf, digestOf, hexOf, isAlgorithm, isDigest } from '../reference/reference.js'
 import type { Digest, RepositoryName, Tag } from '../reference/reference.js'
-import type { StorageDriver } from '../storage/driver.js'
+import type { Change, StorageDriver } from '../storage/driver.js'
+import { inOrder } from '../storage/in-order.js'
 import type { Settling } from '../storage/settling.js'
 import { concurrently } from './concurrently.js'
 import { referrerLinkPath, referrerPath, referrersPath } from './layout.js'
 import type { LinkedBlobStore } from './linked-blob-store.js'
-import { writeLink } from './linked-blob-store.js'
+import { linkChange } from './linked-blob-store.js'
 import { parseManifest } from './manifest-content.js'
 import { unlessDamaged } from './manifest-contents.js'
 import type { ManifestContents, StoredContent } from './manifest-contents.js'
@@ -38,8 +39,12 @@ export class RepositoryReferrers implements ReferrerStore {
   }
 
   async add (subject: Digest, referrer: Digest, settling?: Settling): Promise<void> {
-    const { driver, name } = this.#parts
-    await writeLink(driver, referrerLinkPath(name, subject, referrer), referrer, { settling })
+    await inOrder(this.#parts.driver, [this.entry(subject, referrer, settling)])
+  }
+
+  /** What makes it one of the subject's referrers. */
+  entry (subject: Digest, referrer: Digest, settling?: Settling): Change {
+    return linkChange(referrerLinkPath(this.#parts.name, subject, referrer), referrer, { settling })
   }
 
   async has (subject: Digest, referrer: Digest): Promise<boolean> {

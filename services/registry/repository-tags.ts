@@ -3,10 +3,11 @@ import { OciError } from '../errors/oci-error.js'
 import { isTag } from '../reference/reference.js'
 import type { Digest, RepositoryName, Tag } from '../reference/reference.js'
 import type { StorageDriver } from '../storage/driver.js'
+import { inOrder } from '../storage/in-order.js'
 import { Settling } from '../storage/settling.js'
 import { concurrently } from './concurrently.js'
 import { manifestsPath, tagCurrentPath, tagIndexPath, tagPath, tagsPath } from './layout.js'
-import { readLink, readLinkNow, writeLink } from './linked-blob-store.js'
+import { linkChange, readLink, readLinkNow } from './linked-blob-store.js'
 import { pageOf } from './page.js'
 import type { Eventually, Page, PageRequest, TagStore } from './types.js'
 
@@ -38,8 +39,8 @@ export class RepositoryTags implements TagStore {
   async set (tag: Tag, digest: Digest): Promise<void> {
     // A tag is listed as soon as it has a directory, so what it points at is what goes into that first.
     const settling = new Settling()
-    await writeLink(this.#driver, tagCurrentPath(this.#name, tag), digest, { settling })
-    await writeLink(this.#driver, tagIndexPath(this.#name, tag, digest), digest, { settling })
+    const links = [tagCurrentPath(this.#name, tag), tagIndexPath(this.#name, tag, digest)]
+    await inOrder(this.#driver, links.map(path => linkChange(path, digest, { settling })))
     await settling.end()
   }
 

@@ -25,7 +25,7 @@ export interface BlobStatter {
   /** May be remembered: at once, then. What was deleted through this registry is never remembered. */
   stat (digest: Digest): Eventually<Descriptor | undefined>
   /** What storage says now, for what is acknowledged because of it. */
-  verify (digest: Digest): Promise<Descriptor | undefined>
+  verify (digest: Digest): Eventually<Descriptor | undefined>
 }
 
 /** Part of a sorted list: at most `limit` entries, all after `last`, which need not exist. */

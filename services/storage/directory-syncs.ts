@@ -21,6 +21,11 @@ export class DirectorySyncs {
     this.#root = root
   }
 
+  /** Whether anybody is waiting for a name to be durable. */
+  get isSettling (): boolean {
+    return this.#running.size > 0
+  }
+
   /** @param names files and directories that are new where they are */
   async settle (names: readonly string[]): Promise<void> {
     const syncs = new Map<string, Promise<void>>()

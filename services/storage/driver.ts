@@ -29,12 +29,19 @@ export interface MoveOptions extends SettleOptions {
 export interface WriteOptions extends SettleOptions {
   /** A file that is not needed any more. It may be gone afterwards: a driver that can make the new one of it does. */
   readonly recycle?: string | undefined
+  /** A file that is new may be written where it is to be: whoever finds a part of it takes it for nothing. */
+  readonly inPlace?: boolean
   /**
    * False when the content may be lost in a crash of the machine, because it can be made again. It is still never
    * seen half-written. Default true.
    */
   readonly durable?: boolean
 }
+
+/** What `write` and `move` do. */
+export type Change =
+  | { readonly path: string, readonly content: Uint8Array, readonly options?: WriteOptions | undefined }
+  | { readonly path: string, readonly to: string, readonly options?: MoveOptions | undefined }
 
 /**
  * Where bytes live. Paths begin with `/`, are separated by `/`, and hold only `[A-Za-z0-9._-]`; directories exist as
@@ -61,10 +68,20 @@ export interface StorageDriver {
   openWriter (path: string, options?: { readonly append?: boolean }): Promise<FileWriter>
   /** Throws `path-not-found`. The root always exists. */
   stat (path: string): Promise<FileInfo>
+  /**
+   * The same at once, as `readNow` is for `read`; null when nothing lies there, undefined when it is not to be had like
+   * that.
+   */
+  statNow? (path: string): FileInfo | null | undefined
   /** Names of the direct children in byte order. Throws `path-not-found`. A driver may give the same array again. */
   list (path: string): Promise<readonly string[]>
   /** Replaces `to`. Throws `path-not-found`, or `changed` where a version is given and the file has another one. */
   move (from: string, to: string, options?: MoveOptions): Promise<void>
+  /**
+   * Makes the changes one after the other: what follows one that fails is not made. Only for drivers that can do so for
+   * less than by `write` and `move`; see `inOrder`.
+   */
+  apply? (changes: readonly Change[]): Promise<void>
   /** Removes the path and all below it. Throws `path-not-found`. */
   delete (path: string): Promise<void>
   /**

@@ -1,19 +1,24 @@
-import { randomUUID } from 'node:crypto'
+import { statSync } from 'node:fs'
+import type { Stats } from 'node:fs'
 import { access, constants } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import type { Readable } from 'node:stream'
 import { ConfigError } from '../errors/config-error.js'
 import { DriverError } from '../errors/driver-error.js'
 import type { Eventually } from '../registry/types.js'
+import { ChangeThread } from './change-thread.js'
+import type { Call, Result } from './changes.js'
 import { DirectorySyncs, syncFile } from './directory-syncs.js'
-import type { ByteRange, FileInfo, FileWriter, MoveOptions, StorageDriver, WriteOptions } from './driver.js'
+import type { ByteRange, Change, FileInfo, FileWriter, MoveOptions, StorageDriver, WriteOptions } from './driver.js'
 import { DIRECT, MAX_DIRECT_BYTES, POOLED, isLocal, readAll, removeAll } from './file-calls.js'
 import type { FileCalls } from './file-calls.js'
 import { FileStream } from './file-stream.js'
 import { filesystemError } from './filesystem-error.js'
+import { oneByOne } from './in-order.js'
 import { Listings } from './listings.js'
 import { makeDirectory } from './make-directory.js'
 import { FilesystemWriter } from './filesystem-writer.js'
+import { temporaryName } from './prompt-changes.js'
 import { PromptReads } from './prompt-reads.js'
 import type { Settling } from './settling.js'
 
@@ -24,12 +29,11 @@ export interface FilesystemOptions {
   readonly fsync?: boolean
 }
 
-// A temporary file lies beside its target, so that the rename stays in one file system. No name of the layout begins
-// with a dot, so what a crash leaves behind is never listed.
-const TEMPORARY_PREFIX = '.tmp-'
-
 /** Why a directory stays: something is in it, or it is none. */
 const KEPT: ReadonlySet<string> = new Set(['ENOTEMPTY', 'EEXIST', 'ENOENT', 'ENOTDIR', 'EBUSY'])
+
+/** What is missing is no error. */
+const QUIETLY = { throwIfNoEntry: false } as const
 
 /** The layout of docker's registry on a local disk: `<rootdirectory>/docker/registry/v2/…`. */
 export class FilesystemDriver implements StorageDriver {
@@ -44,6 +48,8 @@ export class FilesystemDriver implements StorageDriver {
   readonly #looks: FileCalls
   /** Calls that change something: with fsync they may have to wait for what is being synced. */
   readonly #changes: FileCalls
+  /** For changes that never have to wait for what is being synced. */
+  readonly #thread: ChangeThread | undefined
   readonly #promptReads: PromptReads | undefined
 
   /** @throws {ConfigError} when the directory cannot be made or written. */
@@ -67,6 +73,7 @@ export class FilesystemDriver implements StorageDriver {
     this.#looks = local ? DIRECT : POOLED
     this.#listings = local ? new Listings() : undefined
     this.#changes = fsync ? POOLED : this.#looks
+    this.#thread = this.#changes === DIRECT ? new ChangeThread() : undefined
     this.#promptReads = promptReads
   }
 
@@ -87,11 +94,12 @@ export class FilesystemDriver implements StorageDriver {
     return this.#promptReads?.read(this.#file(path), maxBytes)
   }
 
-  async write (path: string, content: Uint8Array, { durable = true, settling, recycle }: WriteOptions = {}): Promise<void> {
+  async write (path: string, content: Uint8Array, { durable = true, settling, recycle, inPlace }: WriteOptions = {}): Promise<void> {
     await this.#run(path, async () => {
       const target = this.#file(path)
-      const temporary = join(dirname(target), `${TEMPORARY_PREFIX}${randomUUID()}`)
       const spare = recycle === undefined ? undefined : this.#file(recycle)
+      if (this.#thread !== undefined && content.byteLength <= MAX_DIRECT_BYTES) return void await result(this.#thread.run([['replace', target, content, spare, inPlace]]))
+      const temporary = temporaryName(target)
       const { result: fd, made } = await this.#inDirectoryOf(target, async () => {
         return await this.#recycled(spare, temporary, content.byteLength) ?? await this.#changes.open(temporary, 'wx')
       })
@@ -128,6 +136,7 @@ export class FilesystemDriver implements StorageDriver {
         const fd = await this.#changes.open(file, 'r+')
         return new FilesystemWriter(fd, { ...parts, size: (await this.#looks.status(fd)).size })
       }
+      if (this.#thread !== undefined) return new FilesystemWriter(await result(this.#thread.run([['create', file]])) as number, { ...parts, size: 0 })
       const { result: fd, made } = await this.#inDirectoryOf(file, () => this.#changes.open(file, 'w'))
       // Nothing is acknowledged of an empty file. Its own name, and that of its directory, are made durable with its
       // first bytes; what was made above them may be used by others before that.
@@ -142,9 +151,15 @@ export class FilesystemDriver implements StorageDriver {
       const found = await this.#looks.stat(file)
       // Somebody may acknowledge something because of the answer.
       if (this.#fsync) await this.#syncs.settled(file)
-      const isDirectory = found.isDirectory()
-      return { path, size: isDirectory ? 0 : found.size, isDirectory, modified: found.mtime }
+      return infoOf(path, found)
     })
+  }
+
+  statNow (path: string): FileInfo | null | undefined {
+    // Of a name that is being made durable only `stat` waits until it is.
+    if (this.#looks !== DIRECT || this.#syncs.isSettling) return undefined
+    const found = statSync(this.#file(path), QUIETLY)
+    return found === undefined ? null : infoOf(path, found)
   }
 
   async list (path: string): Promise<readonly string[]> {
@@ -165,11 +180,19 @@ export class FilesystemDriver implements StorageDriver {
     await this.#run(from, async () => {
       const source = this.#file(from)
       const target = this.#file(to)
+      if (this.#thread !== undefined) return void await result(this.#thread.run([['move', source, target, last]]))
       await this.#looks.stat(source) // a missing source must not make the target's directories
       const made = (last ? await this.#moveDirectory(source, target) : undefined) ??
         (await this.#inDirectoryOf(target, () => this.#changes.rename(source, target))).made
       await this.#settle(from, [target, ...made], settling)
     })
+  }
+
+  async apply (changes: readonly Change[]): Promise<void> {
+    const thread = this.#thread
+    if (thread === undefined || changes.some(isLong)) return await oneByOne(this, changes)
+    const result = await thread.run(changes.map(change => this.#call(change)))
+    if (typeof result === 'object') throw filesystemError(changes[result.at]?.path ?? '/', failure(result))
   }
 
   async delete (path: string): Promise<void> {
@@ -193,10 +216,19 @@ export class FilesystemDriver implements StorageDriver {
     return null
   }
 
-  async close (): Promise<void> {}
+  async close (): Promise<void> {
+    await this.#thread?.close()
+  }
 
   #file (path: string): string {
     return join(this.#root, path)
+  }
+
+  #call (change: Change): Call {
+    const file = this.#file(change.path)
+    if ('to' in change) return ['move', file, this.#file(change.to), change.options?.last ?? false]
+    const { recycle, inPlace } = change.options ?? {}
+    return ['replace', file, change.content, recycle === undefined ? undefined : this.#file(recycle), inPlace]
   }
 
   /**
@@ -247,8 +279,7 @@ export class FilesystemDriver implements StorageDriver {
    */
   async #inDirectoryOf<T> (file: string, operation: () => Eventually<T>): Promise<{ result: T, made: string[] }> {
     const directory = dirname(file)
-    // Making what is there costs less than finding out by a failure, where nobody waits for a thread.
-    let first = this.#changes === DIRECT ? await attempted(() => DIRECT.mkdir(directory)) : undefined
+    let first: string | undefined
     for (let attempt = 1; ; attempt++) {
       try {
         return { result: await operation(), made: first === undefined ? [] : upTo(directory, first) }
@@ -275,6 +306,26 @@ export class FilesystemDriver implements StorageDriver {
       throw filesystemError(path, error)
     }
   }
+}
+
+/** More than is written at once. */
+function isLong (change: Change): boolean {
+  return 'content' in change && change.content.byteLength > MAX_DIRECT_BYTES
+}
+
+async function result (asked: Eventually<Result>): Promise<number | undefined> {
+  const found = await asked
+  if (typeof found === 'object') throw failure(found)
+  return found
+}
+
+function failure ({ code, message }: Result & object): NodeJS.ErrnoException {
+  return Object.assign(new Error(message), code === undefined ? {} : { code })
+}
+
+function infoOf (path: string, found: Stats): FileInfo {
+  const isDirectory = found.isDirectory()
+  return { path, size: isDirectory ? 0 : found.size, isDirectory, modified: found.mtime }
 }
 
 /** `directory` and those above it, up to `first`. */

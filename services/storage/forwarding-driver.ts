@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream'
-import type { ByteRange, FileInfo, FileWriter, MoveOptions, StorageDriver, WriteOptions } from './driver.js'
+import type { ByteRange, Change, FileInfo, FileWriter, MoveOptions, StorageDriver, WriteOptions } from './driver.js'
+import { inOrder, oneByOne } from './in-order.js'
 
 /** Passes everything on to another driver: what a decorator extends, to change only what it is about. */
 export class ForwardingDriver implements StorageDriver {
@@ -38,12 +39,23 @@ export class ForwardingDriver implements StorageDriver {
     return this.inner.stat(path)
   }
 
+  /** Not past a decorator that has a `stat` of its own. */
+  statNow (path: string): FileInfo | null | undefined {
+    return this.stat === ForwardingDriver.prototype.stat ? this.inner.statNow?.(path) : undefined
+  }
+
   list (path: string): Promise<readonly string[]> {
     return this.inner.list(path)
   }
 
   move (from: string, to: string, options?: MoveOptions): Promise<void> {
     return this.inner.move(from, to, options)
+  }
+
+  /** Not past a decorator that has a `write` or a `move` of its own. */
+  apply (changes: readonly Change[]): Promise<void> {
+    const { write, move } = ForwardingDriver.prototype
+    return this.write === write && this.move === move ? inOrder(this.inner, changes) : oneByOne(this, changes)
   }
 
   delete (path: string): Promise<void> {

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
 import { DriverError } from '../errors/driver-error.js'
-import type { ByteRange, FileInfo, FileWriter, MoveOptions, StorageDriver, WriteOptions } from './driver.js'
+import type { ByteRange, Change, FileInfo, FileWriter, MoveOptions, StorageDriver, WriteOptions } from './driver.js'
+import { inOrder, oneByOne } from './in-order.js'
 
 // Every segment holds at least one character that is not a dot, so neither `..` nor `.` nor an empty segment passes.
 const PATH = /^(?:\/(?!\.+(?:\/|$))[A-Za-z0-9._-]+)+$/
@@ -9,26 +10,26 @@ const PATH = /^(?:\/(?!\.+(?:\/|$))[A-Za-z0-9._-]+)+$/
  * Puts the checks that every driver needs in front of it: paths that could leave the root never reach the driver, and
  * an error of a driver that forgot to wrap it is wrapped, cause kept.
  */
-export function guarded (driver: StorageDriver, { readsNow = true }: GuardOptions = {}): StorageDriver {
-  return new GuardedDriver(driver, readsNow)
+export function guarded (driver: StorageDriver, { shortcuts = true }: GuardOptions = {}): StorageDriver {
+  return new GuardedDriver(driver, shortcuts)
 }
 
 export interface GuardOptions {
-  /** False: `readNow` is not passed on, so that everything that is read is read by `read`. */
-  readonly readsNow?: boolean
+  /** False: `readNow`, `statNow` and `apply` are not passed on, so that everything goes through the methods they are short for. */
+  readonly shortcuts?: boolean
 }
 
 class GuardedDriver implements StorageDriver {
   readonly name: string
   readonly redirects: boolean
   readonly #driver: StorageDriver
-  readonly #readsNow: boolean
+  readonly #hasShortcuts: boolean
 
-  constructor (driver: StorageDriver, readsNow: boolean) {
+  constructor (driver: StorageDriver, shortcuts: boolean) {
     this.name = driver.name
     this.redirects = driver.redirects ?? true
     this.#driver = driver
-    this.#readsNow = readsNow
+    this.#hasShortcuts = shortcuts
   }
 
   read (path: string, options?: { readonly maxBytes?: number }): Promise<Buffer> {
@@ -37,7 +38,7 @@ class GuardedDriver implements StorageDriver {
 
   readNow (path: string, maxBytes: number): Buffer | undefined {
     try {
-      return this.#readsNow && PATH.test(path) ? this.#driver.readNow?.(path, maxBytes) : undefined
+      return this.#hasShortcuts && PATH.test(path) ? this.#driver.readNow?.(path, maxBytes) : undefined
     } catch {
       // Only `read` says what is wrong.
       return undefined
@@ -71,12 +72,28 @@ class GuardedDriver implements StorageDriver {
     return this.#run(path, () => this.#driver.stat(path), { root: true })
   }
 
+  statNow (path: string): FileInfo | null | undefined {
+    try {
+      return this.#hasShortcuts && PATH.test(path) ? this.#driver.statNow?.(path) : undefined
+    } catch {
+      return undefined
+    }
+  }
+
   list (path: string): Promise<readonly string[]> {
     return this.#run(path, () => this.#driver.list(path), { root: true })
   }
 
   move (from: string, to: string, options?: MoveOptions): Promise<void> {
     return PATH.test(to) ? this.#run(from, () => this.#driver.move(from, to, options)) : this.#refuse('invalid-path', to)
+  }
+
+  apply (changes: readonly Change[]): Promise<void> {
+    for (const change of changes) {
+      const wrong = [change.path, 'to' in change ? change.to : undefined, 'content' in change ? change.options?.recycle : undefined].find(path => path !== undefined && !PATH.test(path))
+      if (wrong !== undefined) return this.#refuse('invalid-path', wrong)
+    }
+    return this.#wrap(changes[0]?.path ?? '/', () => this.#hasShortcuts ? inOrder(this.#driver, changes) : oneByOne(this.#driver, changes))
   }
 
   delete (path: string): Promise<void> {
@@ -95,9 +112,8 @@ class GuardedDriver implements StorageDriver {
     return this.#driver.close()
   }
 
-  async #run<T> (path: string, operation: () => Promise<T>, { root = false } = {}): Promise<T> {
-    if (!PATH.test(path) && !(root && path === '/')) return await this.#refuse('invalid-path', path)
-    return await this.#wrap(path, operation)
+  #run<T> (path: string, operation: () => Promise<T>, { root = false } = {}): Promise<T> {
+    return PATH.test(path) || (root && path === '/') ? this.#wrap(path, operation) : this.#refuse('invalid-path', path)
   }
 
   async #wrap<T> (path: string, operation: () => Promise<T>): Promise<T> {

@@ -103,7 +103,7 @@ export class LocalUploadLocks implements UploadLocks {
     const holder = new Holder()
     this.#held.set(id, holder)
     return {
-      signal: holder.controller.signal,
+      get signal () { return holder.controller.signal },
       touch: () => { holder.lastHeard = Date.now() },
       release: () => {
         if (this.#held.get(id) === holder) this.#held.delete(id)
@@ -114,13 +114,20 @@ export class LocalUploadLocks implements UploadLocks {
 }
 
 class Holder {
-  readonly controller = new AbortController()
   readonly released: Promise<void>
   free!: () => void
   lastHeard = Date.now()
 
+  #controller: AbortController | undefined
+
   constructor () {
     this.released = new Promise(resolve => { this.free = resolve })
+  }
+
+  /** Made when somebody needs it: most requests write nothing that could be interrupted. */
+  get controller (): AbortController {
+    this.#controller ??= new AbortController()
+    return this.#controller
   }
 }
 

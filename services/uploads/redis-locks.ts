@@ -111,7 +111,7 @@ export class RedisUploadLocks implements UploadLocks {
   async #take (id: string, how: Want, inner: UploadLease, signal: AbortSignal): Promise<UploadLease> {
     const lease = new RedisUploadLease(id, inner, this.#leases)
     try {
-      return this.#granted(id, lease, await this.#wait(lease, how, AbortSignal.any([signal, inner.signal])))
+      return this.#granted(id, lease, await this.#wait(lease, how, [signal, inner.signal]))
     } catch (error) {
       lease.release()
       if (inner.signal.aborted && !signal.aborted) throw new OciError('RANGE_INVALID', { detail: 'another request took over this upload', cause: error })
@@ -120,10 +120,11 @@ export class RedisUploadLocks implements UploadLocks {
   }
 
   /** Undefined when it has to go on without Redis. */
-  async #wait (lease: RedisUploadLease, how: Want, signal: AbortSignal): Promise<true | undefined> {
+  async #wait (lease: RedisUploadLease, how: Want, signals: readonly AbortSignal[]): Promise<true | undefined> {
     let heldAt = -Infinity
+    let signal: AbortSignal | undefined
     for (;;) {
-      signal.throwIfAborted()
+      for (const each of signals) each.throwIfAborted()
       const taken = await this.#attempt(lease, how)
       if (taken === true) return taken
       const now = this.#clock.now()
@@ -133,6 +134,8 @@ export class RedisUploadLocks implements UploadLocks {
       else if (now - heldAt >= LEASE_MS) return undefined
       // Whoever waits is alive, also if others wait behind it.
       lease.touch()
+      // Only whoever has to wait needs one: a connection's own signal would keep what is derived from it.
+      signal ??= AbortSignal.any([...signals])
       await this.#clock.sleep(POLL_MS, { signal })
     }
   }

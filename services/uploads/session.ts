@@ -166,7 +166,10 @@ export class UploadSession implements AsyncDisposable {
       this.#open = false
       await orIfMissing(this.#parts.writer.cancel(), undefined)
     }
-    await orIfMissing(this.#parts.driver.delete(uploadPath(this.#parts.name, this.id)), undefined)
+    const { driver, name } = this.#parts
+    const path = uploadPath(name, this.id)
+    // It may have left with its bytes.
+    if (driver.statNow?.(path) !== null) await orIfMissing(driver.delete(path), undefined)
   }
 
   async [Symbol.asyncDispose] (): Promise<void> {

@@ -48,9 +48,8 @@ export class UploadSessions {
     const lease = this.#locks.fresh(uploadPath(name, id))
     const running = new RunningDigests(sha512 ? ['sha512'] : [])
     try {
-      await this.#driver.write(uploadStartedAtPath(name, id), Buffer.from(startedAt(new Date())), { durable: false })
+      const writer = await this.#create(name, id)
       if (sha512) await writeDigests(this.#driver, uploadDigestsPath(name, id), running.current())
-      const writer = await this.#driver.openWriter(uploadDataPath(name, id))
       this.#stats.opened++
       return this.#session({ id, name, writer, lease, running })
     } catch (error) {
@@ -119,6 +118,15 @@ export class UploadSessions {
       driver: this.#driver,
       keep: running => { this.#running.set(uploadPath(parts.name, parts.id), running) }
     })
+  }
+
+  /** Both files at the same time: nobody knows of the session before it has both. */
+  async #create (name: RepositoryName, id: string): Promise<FileWriter> {
+    const dated = this.#driver.write(uploadStartedAtPath(name, id), Buffer.from(startedAt(new Date()), 'latin1'), { durable: false })
+    const [date, writer] = await Promise.allSettled([dated, this.#driver.openWriter(uploadDataPath(name, id))])
+    if (date.status === 'fulfilled' && writer.status === 'fulfilled') return writer.value
+    if (writer.status === 'fulfilled') await writer.value.close().catch(() => {})
+    throw date.status === 'rejected' ? date.reason : (writer as PromiseRejectedResult).reason
   }
 
   async #open (name: RepositoryName, id: string): Promise<FileWriter> {

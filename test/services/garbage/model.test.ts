@@ -38,11 +38,11 @@ t.test(`in ${SCHEDULES} schedules from seed ${seed} no acknowledged manifest lac
 const WEAKENED: ReadonlyArray<readonly [what: string, weaken: () => () => void]> = [
   ['without the last look at what a manifest needs', () => replace(Publication.prototype, 'confirm', async () => {})],
   ['when a push trusts its memory for the bytes of a manifest', () => {
-    const { put } = ManifestContents.prototype
+    const { holds } = ManifestContents.prototype
     const undo = [
       replace(ManifestContents.prototype, 'keep', async () => {}),
-      replace(ManifestContents.prototype, 'put', async function (this: ManifestContents, digest, bytes, settling) {
-        if (this.recent(digest) === undefined) await put.call(this, digest, bytes, settling)
+      replace(ManifestContents.prototype, 'holds', async function (this: ManifestContents, digest, bytes) {
+        return this.recent(digest) !== undefined || await holds.call(this, digest, bytes)
       })
     ]
     return () => { for (const back of undo) back() }

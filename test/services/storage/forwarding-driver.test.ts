@@ -16,7 +16,7 @@ t.test('what is read at once is not read past a decorator that reads by itself',
   t.equal(guarded(new ForwardingDriver(driver)).readNow?.('/link', 100)?.toString(), 'content')
   t.equal(new Rewriting(driver).readNow('/link', 100), undefined)
   t.equal(new ForwardingDriver(new Rewriting(driver)).readNow('/link', 100), undefined)
-  t.equal(guarded(driver, { readsNow: false }).readNow?.('/link', 100), undefined)
+  t.equal(guarded(driver, { shortcuts: false }).readNow?.('/link', 100), undefined)
 })
 
 t.test('a path that may not be read is not read at once either', async t => {
