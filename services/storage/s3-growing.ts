@@ -16,7 +16,7 @@ export interface Growing { readonly upload: string, readonly count: number, read
 
 /** Parts of all uploads that are remembered. */
 const MAX_KNOWN = 50_000
-/** The part that holds what comes after the others: the last one there can be, so that it is behind whatever was sent. */
+/** The part that holds what comes after the others: the last one there can be, so that it is behind whatever was sent. It must not replace one that was acknowledged. */
 const REST_NUMBER = 10_000
 const NOTHING = Buffer.alloc(0)
 const NAMES = { upload: 'oci-upload', count: 'oci-parts', bytes: 'oci-bytes', hash: 'oci-hash' } as const
@@ -124,7 +124,7 @@ async function join (file: S3File, { upload, count, bytes }: Growing, parts: rea
   const key = bucket.key(path)
   const hasRest = rest.length > 0
   if (parts.length <= count + Number(hasRest)) {
-    const last = hasRest ? [await bucket.uploadPart(key, upload, REST_NUMBER, rest)] : []
+    const last = hasRest ? [await bucket.uploadPart(key, upload, Math.max(REST_NUMBER, count + 1), rest)] : []
     return await completeUpload(file, upload, [...parts.slice(0, count), ...last])
   }
   // Parts that were never acknowledged follow. S3 would leave them out, Ceph refuses: so all of them become an object,
@@ -133,7 +133,7 @@ async function join (file: S3File, { upload, count, bytes }: Growing, parts: rea
   const etag = await bucket.completeUpload(key, upload, parts)
   const again = await bucket.createUpload(key)
   const copied = await copyParts(bucket, { key, etag, size, end: bytes }, { key, upload: again }, copy)
-  const last = hasRest ? [await bucket.uploadPart(key, again, REST_NUMBER, rest)] : []
+  const last = hasRest ? [await bucket.uploadPart(key, again, copied.length + 1, rest)] : []
   return await completeUpload(file, again, [...copied, ...last])
 }
 
