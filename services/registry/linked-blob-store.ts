@@ -78,10 +78,9 @@ export class LinkedBlobStore implements BlobStatter {
   }
 
   verify (digest: Digest): Eventually<Descriptor | undefined> {
-    const linked = isCanonical(digest) ? this.linked(digest) : undefined
-    // The usual case: all of it is known at once.
-    const found = linked === undefined || linked instanceof Promise ? undefined : this.#parts.content.verify(linked)
-    return found === undefined || found instanceof Promise ? this.#verifyLater(digest, found) : found
+    const canonical = this.canonical(digest)
+    const found = canonical === undefined || canonical instanceof Promise ? undefined : this.#parts.content.verify(canonical)
+    return found === undefined || found instanceof Promise ? this.#verified(digest, canonical, found) : found
   }
 
   /** Runs `write`, which makes the content visible here, and remembers it. */
@@ -100,11 +99,9 @@ export class LinkedBlobStore implements BlobStatter {
   }
 
   /** The canonical digest behind a linked one; undefined when it is not linked here. */
-  async canonical (digest: Digest): Promise<Digest | undefined> {
-    const target = await this.linked(digest)
-    if (isCanonical(digest)) return target ?? await this.#ifWithdrawn(digest)
-    if (target === undefined || target === digest) return target
-    return await this.linked(target) ?? await this.#ifWithdrawn(target)
+  canonical (digest: Digest): Eventually<Digest | undefined> {
+    const target = this.linked(digest)
+    return target === undefined || target instanceof Promise || !isCanonical(digest) ? this.#canonical(digest, target) : target
   }
 
   /** What the link of this digest holds, if it is in its place. */
@@ -143,13 +140,19 @@ export class LinkedBlobStore implements BlobStatter {
     return digest === canonical ? [link] : [link, linkChange(this.#path(digest), canonical, { settling: options.settling })]
   }
 
-  async #verifyLater (digest: Digest, asked: Promise<Descriptor | undefined> | undefined): Promise<Descriptor | undefined> {
-    let found = await asked
-    if (found !== undefined) return found
-    const canonical = await this.canonical(digest)
-    if (canonical !== undefined) found = await this.#parts.content.verify(canonical)
+  /** Where not all of it is known at once. */
+  async #verified (digest: Digest, asked: Eventually<Digest | undefined>, finding: Promise<Descriptor | undefined> | undefined): Promise<Descriptor | undefined> {
+    const canonical = await asked
+    const found = await (finding ?? (canonical === undefined ? undefined : this.#parts.content.verify(canonical)))
     if (found === undefined) await this.forget(digest, canonical)
     return found
+  }
+
+  async #canonical (digest: Digest, asked: Eventually<Digest | undefined>): Promise<Digest | undefined> {
+    const target = await asked
+    if (isCanonical(digest)) return target ?? await this.#ifWithdrawn(digest)
+    if (target === undefined || target === digest) return target
+    return await this.linked(target) ?? await this.#ifWithdrawn(target)
   }
 
   async #remove (digest: Digest): Promise<Digest> {

@@ -4,7 +4,7 @@ import { resultOf } from './changes.js'
 import type { Call, Result } from './changes.js'
 
 /** So many changes in a second are worth a thread; with fewer its memory and waking it up cost more than they give. */
-const BUSY = 200
+export const BUSY = 200
 const SECOND_MS = 1000
 
 const FILE = new URL('change-thread-worker.js', import.meta.url)
@@ -15,6 +15,8 @@ const FILE = new URL('change-thread-worker.js', import.meta.url)
  * in which they were asked for.
  */
 export class ChangeThread {
+  readonly #busy: number
+  readonly #file: URL
   #worker: Worker | undefined
   #isOnline = false
   /** It ended by itself, or is not needed any more: everything is done here. */
@@ -27,9 +29,20 @@ export class ChangeThread {
   #counted = 0
   #secondEnds = 0
 
+  /** @param busy changes in a second from which on there is a thread @param file what it runs */
+  constructor (busy = BUSY, file = FILE) {
+    this.#busy = busy
+    this.#file = file
+  }
+
+  /** Whether there is a thread, and it is not over. */
+  get isRunning (): boolean {
+    return this.#isOnline && !this.#isOver
+  }
+
   /** Makes the changes one after the other. The content that they write must not change until then. */
   run (calls: readonly Call[]): Eventually<Result> {
-    if (!this.#isOnline || this.#isOver) {
+    if (!this.isRunning) {
       this.#count(calls.length)
       return resultOf(calls)
     }
@@ -52,12 +65,12 @@ export class ChangeThread {
       this.#counted = 0
     }
     this.#counted += changes
-    if (this.#counted >= BUSY) this.#worker = this.#start()
+    if (this.#counted >= this.#busy) this.#worker = this.#start()
   }
 
   #start (): Worker {
     // What it opens is closed here.
-    const worker = new Worker(FILE, { name: 'changes', env: {}, execArgv: [], trackUnmanagedFds: false, resourceLimits: { maxYoungGenerationSizeMb: 2 } })
+    const worker = new Worker(this.#file, { name: 'changes', env: {}, execArgv: [], trackUnmanagedFds: false, resourceLimits: { maxYoungGenerationSizeMb: 2 } })
     worker.unref()
     worker.once('online', () => { this.#isOnline = true })
     worker.on('message', (results: readonly Result[]) => {

@@ -27,6 +27,8 @@ export interface FilesystemOptions {
   readonly rootdirectory: string
   /** False trades the survival of the last writes in a power cut for speed. Default true. */
   readonly fsync?: boolean
+  /** Without fsync: the changes in a second from which on they are made on a thread of their own. */
+  readonly busy?: number
 }
 
 /** Why a directory stays: something is in it, or it is none. */
@@ -53,7 +55,7 @@ export class FilesystemDriver implements StorageDriver {
   readonly #promptReads: PromptReads | undefined
 
   /** @throws {ConfigError} when the directory cannot be made or written. */
-  static async open ({ rootdirectory, fsync = true }: FilesystemOptions): Promise<FilesystemDriver> {
+  static async open ({ rootdirectory, fsync = true, busy }: FilesystemOptions): Promise<FilesystemDriver> {
     const root = resolve(rootdirectory)
     try {
       await makeDirectory(root)
@@ -62,10 +64,10 @@ export class FilesystemDriver implements StorageDriver {
       const reason = (error as NodeJS.ErrnoException).code ?? String(error)
       throw new ConfigError(`storage.filesystem.rootdirectory: cannot write to ${root} (${reason})`, { cause: error })
     }
-    return new FilesystemDriver(root, fsync, PromptReads.below(root))
+    return new FilesystemDriver(root, fsync, PromptReads.below(root), new ChangeThread(busy))
   }
 
-  private constructor (root: string, fsync: boolean, promptReads: PromptReads | undefined) {
+  private constructor (root: string, fsync: boolean, promptReads: PromptReads | undefined, thread: ChangeThread) {
     this.#root = root
     this.#fsync = fsync
     this.#syncs = new DirectorySyncs(root)
@@ -73,8 +75,13 @@ export class FilesystemDriver implements StorageDriver {
     this.#looks = local ? DIRECT : POOLED
     this.#listings = local ? new Listings() : undefined
     this.#changes = fsync ? POOLED : this.#looks
-    this.#thread = this.#changes === DIRECT ? new ChangeThread() : undefined
+    this.#thread = this.#changes === DIRECT ? thread : undefined
     this.#promptReads = promptReads
+  }
+
+  /** Whether changes are made on a thread of their own at present. */
+  get isBusy (): boolean {
+    return this.#thread?.isRunning ?? false
   }
 
   async read (path: string, { maxBytes = Infinity }: { readonly maxBytes?: number } = {}): Promise<Buffer> {

@@ -95,11 +95,17 @@ function fill (fd: number, content: Uint8Array): void {
 /** Makes the directory first, for which it costs less than to find out that it is missing. More than once, because a delete may take it away. */
 function inDirectory<T> (directory: string, operation: () => T): T {
   for (let attempt = 1; ; attempt++) {
-    mkdirSync(directory, { recursive: true })
+    let unmade: unknown
+    try {
+      mkdirSync(directory, { recursive: true })
+    } catch (error) {
+      unmade = error
+    }
     try {
       return operation()
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || attempt === MAX_ATTEMPTS) throw error
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+      if (unmade !== undefined || attempt === MAX_ATTEMPTS) throw unmade ?? error
     }
   }
 }

@@ -2,6 +2,7 @@ import type { Test } from 'tap'
 import { DriverError } from '../../services/errors/driver-error.js'
 import type { StorageDriver } from '../../services/storage/driver.js'
 import { Settling } from '../../services/storage/settling.js'
+import { inOrder } from '../../services/storage/in-order.js'
 import { rejects } from '../helpers/rejects.js'
 
 /** Gives an empty driver that is gone with the test. */
@@ -119,6 +120,43 @@ export function changes (t: Test, make: Make, flat: boolean): void {
     await driver.move('/from/a', '/to/some/b')
     t.equal(String(await driver.read('/to/some/b')), 'content')
     await rejects(t, driver.read('/from/a'), 'path-not-found', '/from/a', driver.name)
+  })
+
+  t.test('changes in order are made one after the other', async t => {
+    const driver = await make(t)
+    await driver.write('/upload/started', Buffer.from('then'))
+    await driver.write('/upload/data', Buffer.from('content'))
+    await inOrder(driver, [
+      { path: '/links/a', content: Buffer.from('first'), options: { inPlace: true } },
+      { path: '/links/b', content: Buffer.from('link to it'), options: { recycle: '/upload/started' } },
+      { path: '/upload/data', to: '/blobs/a/data', options: { last: true } },
+      { path: '/links/a', content: Buffer.from('2nd'), options: { inPlace: true } }
+    ])
+    t.same(await driver.list('/links'), ['a', 'b'])
+    t.equal(String(await driver.read('/links/a')), '2nd', 'what is there already is replaced as a whole')
+    t.equal(String(await driver.read('/links/b')), 'link to it')
+    t.equal(String(await driver.read('/blobs/a/data')), 'content')
+    await rejects(t, driver.stat('/upload/data'), 'path-not-found', '/upload/data', driver.name)
+  })
+
+  t.test('what follows a change that fails is not made, and what was before it stays', async t => {
+    const driver = await make(t)
+    const changes = inOrder(driver, [
+      { path: '/before', content: Buffer.from('x') },
+      { path: '/missing', to: '/target' },
+      { path: '/after', content: Buffer.from('y') }
+    ])
+    await rejects(t, changes, 'path-not-found', '/missing', driver.name)
+    t.equal(String(await driver.read('/before')), 'x')
+    await rejects(t, driver.read('/after'), 'path-not-found', '/after', driver.name)
+  })
+
+  t.test('changes that are long are made in order too', async t => {
+    const driver = await make(t)
+    const long = Buffer.alloc(200_000, 'long')
+    await inOrder(driver, [{ path: '/a', content: long }, { path: '/a', to: '/b' }, { path: '/a', content: Buffer.from('short') }])
+    t.ok(long.equals(await driver.read('/b')))
+    t.equal(String(await driver.read('/a')), 'short')
   })
 
   t.test('move replaces what lies at the target', async t => {

@@ -14,6 +14,20 @@ t.test('filesystem', async t => {
   driverSuite(t, async t => await FilesystemDriver.open({ rootdirectory: t.testdir(), fsync: false }))
 })
 
+t.test('filesystem with changes on a thread of their own', { skip: process.platform === 'linux' ? false : 'only on file systems that are known to be local' }, async t => {
+  driverSuite(t, async t => {
+    const rootdirectory = t.testdir()
+    const driver = await FilesystemDriver.open({ rootdirectory, fsync: false, busy: 1 })
+    t.teardown(async () => { await driver.close() })
+    for (let i = 0; !driver.isBusy; i++) {
+      await driver.write('/first', Buffer.from(String(i)))
+      await new Promise(resolve => setImmediate(resolve))
+    }
+    await driver.delete('/first')
+    return driver
+  })
+})
+
 t.test('filesystem behind the guard, with fsync', async t => {
   driverSuite(t, async t => guarded(await FilesystemDriver.open({ rootdirectory: t.testdir() })))
 })
