@@ -11,6 +11,7 @@ import { parseDuration } from './services/config/duration.js'
 import { loadConfig } from './services/config/load.js'
 import type { LoadedConfig } from './services/config/load.js'
 import { workerCount } from './services/config/workers.js'
+import { letHeapGrow } from './services/heap-growth.js'
 import { serverTls } from './services/http/tls.js'
 import { withStandaloneQueue } from './services/notifications/settings.js'
 import type { AccessLog } from './services/log/access-log.js'
@@ -40,6 +41,7 @@ export const serveCommand: Command = {
  * @throws {ConfigError} when the configuration cannot be used, the port is taken or the data directory unwritable
  */
 async function serve (loaded: LoadedConfig): Promise<void> {
+  letHeapGrow()
   const count = workerCount(loaded.config.http.workers)
   if (count === 1) return await serveAlone(loaded)
   return cluster.isPrimary ? await superviseWorkers(loaded, count) : await serveAsWorker(loaded, count)

@@ -3,9 +3,7 @@ const FIRST_BYTES = 80 * 1024
 /** By how much a buffer grows when it is full. */
 const GROWTH = 4
 /** Parts of all uploads that are in memory at a time. */
-const PARTS = 8
-/** Of these, how many buffers' worth is kept for the next upload when nobody needs it. */
-const KEPT_PARTS = 4
+const PARTS = 6
 /** Who gathers one part for longer than this must let go of it when others wait. */
 const PATIENCE_MS = 5000
 
@@ -37,7 +35,6 @@ interface Waiter { readonly bytes: number, readonly resolve: (buffer: Buffer) =>
 export class PartMemory {
   readonly partBytes: number
   readonly #maxBytes: number
-  readonly #keptBytes: number
   readonly #patienceMs: number
   readonly #free = new Map<number, Buffer[]>()
   readonly #waiting: Waiter[] = []
@@ -50,7 +47,6 @@ export class PartMemory {
   constructor ({ partBytes, parts = PARTS, patienceMs = PATIENCE_MS }: PartMemoryOptions) {
     this.partBytes = partBytes
     this.#maxBytes = parts * partBytes
-    this.#keptBytes = Math.min(parts, KEPT_PARTS) * partBytes
     this.#patienceMs = patienceMs
   }
 
@@ -81,12 +77,11 @@ export class PartMemory {
 
   give (buffer: Buffer): void {
     this.#usedBytes -= buffer.length
-    if (this.#freeBytes + buffer.length <= this.#keptBytes) {
-      this.#freeBytes += buffer.length
-      const free = this.#free.get(buffer.length)
-      if (free === undefined) this.#free.set(buffer.length, [buffer])
-      else free.push(buffer)
-    }
+    // Kept: each one that is allocated anew brings the next collection of the whole heap nearer.
+    this.#freeBytes += buffer.length
+    const free = this.#free.get(buffer.length)
+    if (free === undefined) this.#free.set(buffer.length, [buffer])
+    else free.push(buffer)
     this.#serve()
   }
 

@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream'
 import type { CompletedPart, S3Client } from '@aws-sdk/client-s3'
 import { isMissing } from './s3-error.js'
 import type { S3Sdk } from './s3-sdk.js'
-import { s3ClientConfig, s3ObjectSettings } from './s3-settings.js'
+import { isSecure, s3ClientConfig, s3ObjectSettings } from './s3-settings.js'
 import type { S3ObjectSettings, S3Options } from './s3-settings.js'
 
 export interface S3Part { readonly number: number, readonly etag: string, readonly size: number }
@@ -21,6 +21,8 @@ const MAX_DELETED = 1000
 export class S3Bucket {
   readonly #sdk: S3Sdk
   readonly #client: S3Client
+  /** For requests whose answer is a document, and which are not many. */
+  readonly #documents: S3Client
   readonly #bucket: string
   readonly #prefix: string
   readonly #settings: S3ObjectSettings
@@ -28,6 +30,7 @@ export class S3Bucket {
   constructor (sdk: S3Sdk, options: S3Options) {
     this.#sdk = sdk
     this.#client = new sdk.S3Client(s3ClientConfig(options))
+    this.#documents = isSecure(options) ? this.#client : new sdk.S3Client(s3ClientConfig(options, { keepAlive: false }))
     this.#bucket = options.bucket
     this.#prefix = (options.rootdirectory ?? '').replace(/^\/+|\/+$/g, '')
     this.#settings = s3ObjectSettings(options)
@@ -40,6 +43,7 @@ export class S3Bucket {
 
   close (): void {
     this.#client.destroy()
+    this.#documents.destroy()
   }
 
   async put (key: string, body: Uint8Array, metadata?: Readonly<Record<string, string>>): Promise<string> {
@@ -72,7 +76,7 @@ export class S3Bucket {
   async * list (prefix: string, { direct = false }: { readonly direct?: boolean } = {}): AsyncGenerator<S3Page> {
     let token: string | undefined
     do {
-      const page = await this.#client.send(new this.#sdk.ListObjectsV2Command({
+      const page = await this.#documents.send(new this.#sdk.ListObjectsV2Command({
         Bucket: this.#bucket, Prefix: prefix, ContinuationToken: token, ...direct ? { Delimiter: '/' } : {}
       }))
       yield {
@@ -85,7 +89,7 @@ export class S3Bucket {
 
   /** Whether anything lies below `prefix`. */
   async holds (prefix: string): Promise<boolean> {
-    const { Contents = [] } = await this.#client.send(new this.#sdk.ListObjectsV2Command({ Bucket: this.#bucket, Prefix: prefix, MaxKeys: 1 }))
+    const { Contents = [] } = await this.#documents.send(new this.#sdk.ListObjectsV2Command({ Bucket: this.#bucket, Prefix: prefix, MaxKeys: 1 }))
     return Contents.length > 0
   }
 
@@ -98,17 +102,17 @@ export class S3Bucket {
     }
     for (let from = 0; from < keys.length; from += MAX_DELETED) {
       const Objects = keys.slice(from, from + MAX_DELETED).map(Key => ({ Key }))
-      const { Errors: [failed] = [] } = await this.#client.send(new this.#sdk.DeleteObjectsCommand({ Bucket: this.#bucket, Delete: { Objects, Quiet: true } }))
+      const { Errors: [failed] = [] } = await this.#documents.send(new this.#sdk.DeleteObjectsCommand({ Bucket: this.#bucket, Delete: { Objects, Quiet: true } }))
       if (failed !== undefined) throw Object.assign(new Error(failed.Message ?? `cannot delete ${String(failed.Key)}`), { name: failed.Code ?? 'Error' })
     }
   }
 
   async copy (from: string, to: string, etag: string): Promise<void> {
-    await this.#client.send(new this.#sdk.CopyObjectCommand({ ...this.#at(to), ...this.#settings, CopySource: this.#source(from), CopySourceIfMatch: etag }))
+    await this.#documents.send(new this.#sdk.CopyObjectCommand({ ...this.#at(to), ...this.#settings, CopySource: this.#source(from), CopySourceIfMatch: etag }))
   }
 
   async createUpload (key: string): Promise<string> {
-    const { UploadId } = await this.#client.send(new this.#sdk.CreateMultipartUploadCommand({ ...this.#at(key), ...this.#settings }))
+    const { UploadId } = await this.#documents.send(new this.#sdk.CreateMultipartUploadCommand({ ...this.#at(key), ...this.#settings }))
     if (UploadId === undefined) throw new Error('the store gave no upload id')
     return UploadId
   }
@@ -123,7 +127,7 @@ export class S3Bucket {
   /** Both positions are included. */
   async copyPart (source: { readonly key: string, readonly etag: string, readonly start: number, readonly end: number }, key: string, upload: string, number: number): Promise<S3Part> {
     const { start, end } = source
-    const { CopyPartResult } = await this.#client.send(new this.#sdk.UploadPartCopyCommand({
+    const { CopyPartResult } = await this.#documents.send(new this.#sdk.UploadPartCopyCommand({
       ...this.#at(key), UploadId: upload, PartNumber: number, CopySource: this.#source(source.key), CopySourceIfMatch: source.etag, CopySourceRange: `bytes=${start}-${end}`
     }))
     return { number, etag: CopyPartResult?.ETag ?? '', size: end - start + 1 }
@@ -134,7 +138,7 @@ export class S3Bucket {
     const found: S3Part[] = []
     let marker: string | undefined
     do {
-      const page = await this.#client.send(new this.#sdk.ListPartsCommand({ ...this.#at(key), UploadId: upload, PartNumberMarker: marker }))
+      const page = await this.#documents.send(new this.#sdk.ListPartsCommand({ ...this.#at(key), UploadId: upload, PartNumberMarker: marker }))
       for (const { PartNumber = 0, ETag = '', Size = 0 } of page.Parts ?? []) found.push({ number: PartNumber, etag: ETag, size: Size })
       marker = page.IsTruncated === true ? page.NextPartNumberMarker : undefined
     } while (marker !== undefined)
@@ -143,7 +147,7 @@ export class S3Bucket {
 
   async completeUpload (key: string, upload: string, parts: readonly S3Part[]): Promise<string> {
     const Parts: CompletedPart[] = parts.map(({ number, etag }) => ({ PartNumber: number, ETag: etag }))
-    const { ETag = '' } = await this.#client.send(new this.#sdk.CompleteMultipartUploadCommand({ ...this.#at(key), UploadId: upload, MultipartUpload: { Parts } }))
+    const { ETag = '' } = await this.#documents.send(new this.#sdk.CompleteMultipartUploadCommand({ ...this.#at(key), UploadId: upload, MultipartUpload: { Parts } }))
     return ETag
   }
 
@@ -158,7 +162,7 @@ export class S3Bucket {
     const found: S3Upload[] = []
     let at: { KeyMarker: string | undefined, UploadIdMarker: string | undefined } | undefined
     do {
-      const page = await this.#client.send(new this.#sdk.ListMultipartUploadsCommand({ Bucket: this.#bucket, Prefix: prefix, ...at }))
+      const page = await this.#documents.send(new this.#sdk.ListMultipartUploadsCommand({ Bucket: this.#bucket, Prefix: prefix, ...at }))
       for (const { Key = '', UploadId = '', Initiated = new Date(0) } of page.Uploads ?? []) found.push({ key: Key, upload: UploadId, began: Initiated })
       at = page.IsTruncated === true ? { KeyMarker: page.NextKeyMarker, UploadIdMarker: page.NextUploadIdMarker } : undefined
     } while (at !== undefined)

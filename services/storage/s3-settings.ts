@@ -40,10 +40,19 @@ export function s3Problems ({ s3, s3aws }: RegistryConfig['storage']): string[] 
   return Object.entries(wrong).filter(([, isWrong]) => isWrong).map(([text]) => `${at}.${text}`)
 }
 
-/** The options of the SDK's client. */
-export function s3ClientConfig (options: S3Options): S3ClientConfig {
+/** Whether connections to the store are encrypted, and so cost something to make. */
+export function isSecure (options: S3Options): boolean {
+  return withScheme(options)?.toLowerCase().startsWith('http:') !== true
+}
+
+/**
+ * The options of the SDK's client. Without `keepAlive` each request has a connection of its own: Ceph, unless it is told
+ * otherwise (`tcp_nodelay`), sends an answer in two pieces, the second one when the first is acknowledged, and on a
+ * connection that was used before the kernel takes 40 ms for that.
+ */
+export function s3ClientConfig (options: S3Options, { keepAlive = true }: { readonly keepAlive?: boolean } = {}): S3ClientConfig {
   const { region, regionendpoint, forcepathstyle, accesskey, secretkey, sessiontoken, secure, skipverify, useragent } = options
-  const agent = { keepAlive: true, maxSockets: MAX_SOCKETS }
+  const agent = { keepAlive, maxSockets: MAX_SOCKETS }
   const endpoint = withScheme(options)
   return {
     region: region ?? 'us-east-1',
@@ -57,6 +66,8 @@ export function s3ClientConfig (options: S3Options): S3ClientConfig {
     // Stores other than that of AWS do not know the checksums that the SDK adds by itself.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
+    // Else each part would have a connection of its own, and wait for an answer before it is sent.
+    expectContinueHeader: false,
     requestHandler: {
       connectionTimeout: CONNECTION_TIMEOUT_MS,
       socketTimeout: SOCKET_TIMEOUT_MS,

@@ -3,22 +3,16 @@ import { DriverError } from '../errors/driver-error.js'
 import type { FileWriter } from './driver.js'
 import { PartBuffer } from './part-buffer.js'
 import type { PartMemory } from './part-memory.js'
-import type { S3Bucket, S3Object, S3Part } from './s3-bucket.js'
+import type { S3Object, S3Part } from './s3-bucket.js'
 import { MIN_PART_BYTES, copyParts } from './s3-copy.js'
-import type { CopySettings } from './s3-copy.js'
 import { s3Error } from './s3-error.js'
-import { bytesOf, complete, growingMetadata, growingOf, partsOf, versionOf } from './s3-growing.js'
-import type { Growing } from './s3-growing.js'
+import { bytesOf, complete, completeUpload, growingMetadata, growingOf, partsOf, versionOf } from './s3-growing.js'
+import type { Growing, S3File } from './s3-growing.js'
 
 /** Parts of one writer that are under way at a time. */
 const MAX_IN_FLIGHT = 4
 
-export interface S3WriterParts {
-  readonly bucket: S3Bucket
-  readonly path: string
-  readonly copy: CopySettings
-  readonly memory: PartMemory
-}
+export interface S3WriterParts extends S3File { readonly memory: PartMemory }
 
 /** What lies in the file's place, and counts: the first `size` bytes of it. `isCut` when that is less than all. */
 interface Base { readonly size: number, readonly etag: string, readonly version: string, readonly growing: Growing | undefined, readonly isCut: boolean }
@@ -37,7 +31,9 @@ export class S3Writer implements FileWriter {
   #isOpen = true
   #isLoaded = false
   #isDirty = false
-  #upload: string | undefined
+  #upload: Promise<string> | undefined
+  /** Whether the upload may hold parts that are none of the file's. */
+  #isMixed = false
   /** By number, less 1; those under way are missing. */
   #sent: Array<S3Part | undefined> = []
   /** Bytes of all parts, those under way too. */
@@ -85,12 +81,12 @@ export class S3Writer implements FileWriter {
     })
   }
 
-  async close (): Promise<void> {
+  async close ({ moving = false }: { readonly moving?: boolean } = {}): Promise<void> {
     if (!this.#isOpen) return
     this.#isOpen = false
     await this.#run(async () => {
       try {
-        if (this.#isDirty) await this.#store()
+        if (this.#isDirty) await (moving ? this.#complete() : this.#store())
       } finally {
         this.#buffer.clear()
       }
@@ -103,7 +99,7 @@ export class S3Writer implements FileWriter {
       await this.#settle().catch(() => {})
       this.#buffer.clear()
       const { bucket, path } = this.#parts
-      for (const upload of this.#uploads()) await bucket.abortUpload(bucket.key(path), upload)
+      for (const upload of await this.#uploads()) await bucket.abortUpload(bucket.key(path), upload)
       await bucket.delete([bucket.key(path)])
     })
   }
@@ -119,15 +115,16 @@ export class S3Writer implements FileWriter {
   /** Fetches what is needed to add to what is there: of most files nothing. */
   async #load ({ room = 1 } = {}): Promise<void> {
     if (this.#isLoaded) return
-    const { bucket, path } = this.#parts
+    const { bucket, path, copy, known } = this.#parts
     const { size, etag, growing } = this.#base
     const key = bucket.key(path)
     if (growing !== undefined) {
-      this.#begin(growing.upload, (await partsOf(bucket, path, growing)).slice(0, growing.count))
+      this.#begin(known.get(growing.hash) ?? (await partsOf(bucket, path, growing)).slice(0, growing.count))
+      this.#upload = Promise.resolve(growing.upload)
+      this.#isMixed = true
     } else if (size >= MIN_PART_BYTES) {
-      const upload = await bucket.createUpload(key)
-      this.#upload = upload
-      this.#begin(upload, await copyParts(bucket, { key, etag, size, end: size }, { key, upload }, this.#parts.copy))
+      const upload = await this.#begun()
+      this.#begin(await copyParts(bucket, { key, etag, size, end: size }, { key, upload }, copy))
     }
     const rest = size - this.#sentBytes
     if (rest > 0) {
@@ -162,10 +159,19 @@ export class S3Writer implements FileWriter {
     this.#forget()
   }
 
-  #begin (upload: string, parts: S3Part[]): void {
-    this.#upload = upload
-    this.#sent = parts
+  #begin (parts: readonly S3Part[]): void {
+    this.#sent = [...parts]
     this.#sentBytes = bytesOf(parts)
+  }
+
+  /** The upload, which is made with its first part. */
+  #begun (): Promise<string> {
+    const { bucket, path } = this.#parts
+    this.#upload ??= bucket.createUpload(bucket.key(path)).catch((error: unknown) => {
+      this.#upload = undefined
+      throw error
+    })
+    return this.#upload
   }
 
   /** Sends the buffer as the next part, and does not wait for it; what goes wrong is kept for `#settle`. */
@@ -176,17 +182,11 @@ export class S3Writer implements FileWriter {
     const index = this.#sent.length
     this.#sent.push(undefined)
     this.#sentBytes += bytes.length
-    try {
-      while (this.#inFlight.size >= MAX_IN_FLIGHT) await Promise.race(this.#inFlight)
-      const upload = this.#upload ??= await bucket.createUpload(key)
-      const sending = bucket.uploadPart(key, upload, index + 1, bytes)
-        .then(part => { this.#sent[index] = part }, (error: unknown) => { this.#failure ??= error })
-        .finally(() => { release(); this.#inFlight.delete(sending) })
-      this.#inFlight.add(sending)
-    } catch (error) {
-      release()
-      this.#failure ??= error
-    }
+    while (this.#inFlight.size >= MAX_IN_FLIGHT) await Promise.race(this.#inFlight)
+    const sending = this.#begun().then(upload => bucket.uploadPart(key, upload, index + 1, bytes))
+      .then(part => { this.#sent[index] = part }, (error: unknown) => { this.#failure ??= error })
+      .finally(() => { release(); this.#inFlight.delete(sending) })
+    this.#inFlight.add(sending)
   }
 
   /** Waits for the parts under way. When one failed, the file ends before it. */
@@ -197,6 +197,7 @@ export class S3Writer implements FileWriter {
     this.#failure = undefined
     const missing = this.#sent.indexOf(undefined)
     if (missing >= 0) {
+      this.#isMixed = true
       this.#sent.length = missing
       this.#sentBytes = bytesOf(this.#arrived())
       this.#buffer.clear()
@@ -205,17 +206,30 @@ export class S3Writer implements FileWriter {
   }
 
   async #save (): Promise<void> {
-    const { bucket, path } = this.#parts
+    const { bucket, path, known } = this.#parts
     await this.#load()
+    if (this.#upload !== undefined && this.#buffer.length >= MIN_PART_BYTES) await this.#send()
     await this.#settle()
-    if (this.#upload !== undefined && this.#buffer.length >= MIN_PART_BYTES) {
-      await this.#send()
-      await this.#settle()
-    }
-    const metadata = this.#upload === undefined ? undefined : growingMetadata(this.#upload, this.#arrived())
+    const upload = await this.#upload
+    const parts = this.#arrived()
+    const metadata = upload === undefined ? undefined : growingMetadata(upload, parts)
     const bytes = this.#buffer.view()
     const etag = await bucket.put(bucket.key(path), bytes, metadata)
     this.#base = baseOf({ size: bytes.length, etag, modified: new Date(0), metadata: metadata ?? {} })
+    if (this.#base.growing !== undefined) known.set(this.#base.growing.hash, parts)
+    this.#isDirty = false
+  }
+
+  /** Makes one object in the file's place of what there is: it is about to be moved. */
+  async #complete (): Promise<void> {
+    await this.#load()
+    if (this.#upload === undefined || this.#isMixed) return await this.#store()
+    if (this.#buffer.length > 0) await this.#send()
+    await this.#settle()
+    const { isOurs, ...found } = await completeUpload(this.#parts, await this.#begun(), this.#arrived())
+    this.#forget()
+    // Of what somebody else made of it meanwhile no version is known, and none is moved.
+    this.#base = { ...baseOf(found), ...isOurs ? {} : { version: '' } }
     this.#isDirty = false
   }
 
@@ -223,17 +237,17 @@ export class S3Writer implements FileWriter {
   async #reset (): Promise<void> {
     if (!this.#isLoaded) return
     const { bucket, path } = this.#parts
-    const own = this.#upload === this.#base.growing?.upload ? undefined : this.#upload
+    const own = await this.#upload?.catch(() => undefined)
     this.#forget()
     this.#isDirty = this.#base.isCut
     // One that stays is ended with the session it belongs to.
-    if (own !== undefined) await bucket.abortUpload(bucket.key(path), own).catch(() => {})
+    if (own !== undefined && own !== this.#base.growing?.upload) await bucket.abortUpload(bucket.key(path), own).catch(() => {})
   }
 
   async #restart (): Promise<void> {
     const { bucket, path } = this.#parts
     const key = bucket.key(path)
-    const uploads = this.#uploads()
+    const uploads = await this.#uploads()
     // In this order: what lies there must never name an upload that is gone.
     const etag = await bucket.put(key, Buffer.alloc(0))
     this.#forget()
@@ -249,10 +263,9 @@ export class S3Writer implements FileWriter {
     if (size >= this.#sentBytes) return this.#buffer.cut(size - this.#sentBytes)
     // Parts cannot be cut, nor read before they are an object.
     await this.#save()
-    const { bucket, path } = this.#parts
     const { growing } = this.#base
     if (growing === undefined) throw new Error('parts without an upload')
-    const { etag } = await complete(bucket, path, growing, this.#parts.copy)
+    const { etag } = await complete(this.#parts, growing)
     this.#forget()
     this.#base = { ...baseOf({ size, etag, modified: new Date(0), metadata: {} }), isCut: true }
     this.#isDirty = true
@@ -261,13 +274,14 @@ export class S3Writer implements FileWriter {
   #forget (): void {
     this.#isLoaded = false
     this.#upload = undefined
+    this.#isMixed = false
     this.#sent = []
     this.#sentBytes = 0
     this.#buffer.clear()
   }
 
-  #uploads (): Set<string> {
-    return new Set([this.#upload, this.#base.growing?.upload].filter(upload => upload !== undefined))
+  async #uploads (): Promise<Set<string>> {
+    return new Set([await this.#upload?.catch(() => undefined), this.#base.growing?.upload].filter(upload => upload !== undefined))
   }
 
   #arrived (): S3Part[] {

@@ -10,7 +10,8 @@ import type { S3Upload } from './s3-bucket.js'
 import { MAX_PART_BYTES, MIN_PART_BYTES, WholeCopies, copyObject } from './s3-copy.js'
 import type { CopySettings, CopySource } from './s3-copy.js'
 import { codeOf, explainS3, isMissing, s3Error } from './s3-error.js'
-import { complete, growingOf, versionOf } from './s3-growing.js'
+import { KnownParts, complete, growingOf, versionOf } from './s3-growing.js'
+import type { S3File } from './s3-growing.js'
 import { loadS3Sdk } from './s3-sdk.js'
 import { s3Location } from './s3-settings.js'
 import type { S3Options } from './s3-settings.js'
@@ -25,6 +26,7 @@ export class S3Driver extends FlatDriver {
   readonly #bucket: S3Bucket
   readonly #copy: CopySettings
   readonly #memory: PartMemory
+  readonly #known = new KnownParts()
 
   /** @throws {ConfigError} when the SDK is not installed, or the bucket cannot be listed */
   static async open (options: S3Options): Promise<S3Driver> {
@@ -46,7 +48,7 @@ export class S3Driver extends FlatDriver {
   }
 
   protected override writer (path: string, found: StoredObject): FileWriter {
-    return new S3Writer({ bucket: this.#bucket, path, copy: this.#copy, memory: this.#memory }, found)
+    return new S3Writer({ ...this.#file(path), memory: this.#memory }, found)
   }
 
   protected override async copy (source: CopySource, key: string): Promise<void> {
@@ -85,16 +87,20 @@ export class S3Driver extends FlatDriver {
     const growing = found === undefined ? await this.#bucket.head(this.#bucket.key(path)).then(object => object && growingOf(object)) : growingOf(found)
     if (growing === undefined) return found
     found?.body.destroy()
-    await complete(this.#bucket, path, growing, this.#copy)
+    await complete(this.#file(path), growing)
     return await super.get(path, range)
   }
 
   protected override async moveFile (from: string, to: string, found: StoredObject, { isExact }: { readonly isExact: boolean }): Promise<void> {
     const growing = growingOf(found)
     if (growing === undefined) return await super.moveFile(from, to, found)
-    const { isOurs, ...made } = await complete(this.#bucket, from, growing, this.#copy, isExact ? found.etag : undefined)
+    const { isOurs, ...made } = await complete(this.#file(from), growing, { etag: isExact ? found.etag : undefined, hasRest: found.size > 0 })
     if (isExact && !isOurs) throw new DriverError('changed', { driver: this.name, path: from })
     await super.moveFile(from, to, made)
+  }
+
+  #file (path: string): S3File {
+    return { bucket: this.#bucket, path, copy: this.#copy, known: this.#known }
   }
 
   /**

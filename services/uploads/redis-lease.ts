@@ -124,7 +124,9 @@ export class RedisUploadLease implements UploadLease, LeaseProof {
     while (!this.#lost.signal.aborted) {
       await clock.sleep(RENEW_MS, { signal, ref: false }).catch(() => {})
       if (signal.aborted) return
-      await this.renew().catch(() => {}) // its signal says so
+      const isSure = await this.renew().catch(() => false) // its signal says so
+      // Nobody heard the answer: the request has to ask for itself, and then storage.
+      if (!isSure) this.#askedAt = -Infinity
     }
   }
 

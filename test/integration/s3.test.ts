@@ -2,6 +2,7 @@ import t from 'tap'
 import { guarded } from '../../services/storage/guarded.js'
 import { needsRgw, rgwDriver, startRgw } from '../helpers/ceph-rgw.js'
 import { driverSuite } from '../suites/driver.js'
+import { s3Completion } from '../suites/s3-completion.js'
 import { s3Faults } from '../suites/s3-faults.js'
 import { s3Registry } from '../suites/s3-registry.js'
 import { s3Uploads } from '../suites/s3-uploads.js'
@@ -20,6 +21,7 @@ t.test('s3', needsRgw(), async t => {
     driverSuite(t, async t => guarded(await rgwDriver(t, rgw, inParts)), { flat: true, movesOnly: true })
   })
   await t.test('uploads', async t => { s3Uploads(t, rgw) })
+  await t.test('completion', async t => { s3Completion(t, rgw) })
   await t.test('a store in trouble', async t => { s3Faults(t, rgw) })
   await t.test('the registry', async t => { s3Registry(t, rgw) })
 })

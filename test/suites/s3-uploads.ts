@@ -4,6 +4,7 @@ import type { Test } from 'tap'
 import { PartMemory } from '../../services/storage/part-memory.js'
 import { S3Bucket } from '../../services/storage/s3-bucket.js'
 import { WholeCopies } from '../../services/storage/s3-copy.js'
+import { KnownParts } from '../../services/storage/s3-growing.js'
 import { loadS3Sdk } from '../../services/storage/s3-sdk.js'
 import type { S3Options } from '../../services/storage/s3-settings.js'
 import { S3Writer } from '../../services/storage/s3-writer.js'
@@ -152,7 +153,7 @@ export function s3Uploads (t: Test, rgw: Rgw): void {
       await driver.write(`/up${i}`, Buffer.alloc(0))
       const found = await bucket.head(bucket.key(`/up${i}`))
       if (found === undefined) throw new Error('no file')
-      return new S3Writer({ bucket, path: `/up${i}`, copy, memory }, found)
+      return new S3Writer({ bucket, path: `/up${i}`, copy, memory, known: new KnownParts() }, found)
     }))
     // One after the other, so that all but one stall with what they gathered; each of other lengths.
     const ends = writers.map(() => 0)

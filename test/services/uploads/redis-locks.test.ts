@@ -157,6 +157,17 @@ t.test('what a server holds', options, async t => {
     lease.release()
   })
 
+  t.test('is in doubt when it was taken again by the clock, after somebody else may have had it: the request has to ask', async t => {
+    const locks = await locksOn(t, server)
+    const lease = await locks.acquire('id', forever())
+    t.equal(proofOf(lease).isFresh, true)
+    await admin.del(key) // its time is over, and that of whoever took it
+    await until(async () => await admin.exists(key) === 1)
+    await until(() => !proofOf(lease).isFresh)
+    t.equal(await proofOf(lease).renew(), false)
+    lease.release()
+  })
+
   t.test('is no business of others, and both its keys lie on one node of a cluster', async t => {
     const tags = lockKeys('/a/_uploads/b').map(one => /\{([^}]+)\}/.exec(one)?.[1])
     t.same(tags, ['/a/_uploads/b', '/a/_uploads/b'])
