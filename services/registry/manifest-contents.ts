@@ -1,6 +1,5 @@
 import { LRUCache } from 'lru-cache'
 import type { Digest } from '../reference/reference.js'
-import type { Settling } from '../storage/settling.js'
 import type { GlobalBlobStore } from './blob-store.js'
 import { inferMediaType } from './manifest-content.js'
 import type { Eventually } from './types.js'
