@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { withClients } from '../client.mjs'
 import { sha256 } from '../image.mjs'
@@ -55,5 +56,6 @@ async function memory (kind, place, pulled) {
     return { value: await peakRss(server.pid) / MB }
   } finally {
     await server.stop()
+    await rm(place.directory, { recursive: true })
   }
 }

@@ -1,14 +1,14 @@
 import { statSync } from 'node:fs'
 import type { Stats } from 'node:fs'
 import { access, constants } from 'node:fs/promises'
-import { basename, dirname, join, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import type { Readable } from 'node:stream'
 import { ConfigError } from '../errors/config-error.js'
 import { DriverError } from '../errors/driver-error.js'
 import type { Eventually } from '../registry/types.js'
 import { ChangeThread } from './change-thread.js'
 import type { Call, Result } from './changes.js'
-import { DirectorySyncs, syncFile } from './directory-syncs.js'
+import { DirectorySyncs } from './directory-syncs.js'
 import type { ByteRange, Change, FileInfo, FileWriter, MoveOptions, StorageDriver, WriteOptions } from './driver.js'
 import { DIRECT, MAX_DIRECT_BYTES, POOLED, isLocal, readAll, removeAll } from './file-calls.js'
 import type { FileCalls } from './file-calls.js'
@@ -18,7 +18,7 @@ import { oneByOne } from './in-order.js'
 import { Listings } from './listings.js'
 import { makeDirectory } from './make-directory.js'
 import { FilesystemWriter } from './filesystem-writer.js'
-import { temporaryName } from './prompt-changes.js'
+import { PooledChanges } from './pooled-changes.js'
 import { PromptReads } from './prompt-reads.js'
 import type { Settling } from './settling.js'
 
@@ -50,6 +50,7 @@ export class FilesystemDriver implements StorageDriver {
   readonly #looks: FileCalls
   /** Calls that change something: with fsync they may have to wait for what is being synced. */
   readonly #changes: FileCalls
+  readonly #pooled: PooledChanges
   /** For changes that never have to wait for what is being synced. */
   readonly #thread: ChangeThread | undefined
   readonly #promptReads: PromptReads | undefined
@@ -75,6 +76,7 @@ export class FilesystemDriver implements StorageDriver {
     this.#looks = local ? DIRECT : POOLED
     this.#listings = local ? new Listings() : undefined
     this.#changes = fsync ? POOLED : this.#looks
+    this.#pooled = new PooledChanges(this.#looks)
     this.#thread = this.#changes === DIRECT ? thread : undefined
     this.#promptReads = promptReads
   }
@@ -106,17 +108,7 @@ export class FilesystemDriver implements StorageDriver {
       const target = this.#file(path)
       const spare = recycle === undefined ? undefined : this.#file(recycle)
       if (this.#thread !== undefined && content.byteLength <= MAX_DIRECT_BYTES) return void await result(this.#thread.run([['replace', target, content, spare, inPlace]]))
-      const temporary = temporaryName(target)
-      const { result: fd, made } = await this.#inDirectoryOf(target, async () => {
-        return await this.#recycled(spare, temporary, content.byteLength) ?? await this.#changes.open(temporary, 'wx')
-      })
-      try {
-        await this.#fill(fd, content, durable && this.#fsync)
-        await this.#changes.rename(temporary, target)
-      } catch (error) {
-        await attempted(() => this.#changes.unlink(temporary))
-        throw error
-      }
+      const made = await this.#pooled.replace(target, content, { spare, sync: durable && this.#fsync })
       await this.#settle(path, durable ? [target, ...made] : made.slice(1), settling)
     })
   }
@@ -144,7 +136,7 @@ export class FilesystemDriver implements StorageDriver {
         return new FilesystemWriter(fd, { ...parts, size: (await this.#looks.status(fd)).size })
       }
       if (this.#thread !== undefined) return new FilesystemWriter(await result(this.#thread.run([['create', file]])) as number, { ...parts, size: 0 })
-      const { result: fd, made } = await this.#inDirectoryOf(file, () => this.#changes.open(file, 'w'))
+      const { fd, made } = await this.#pooled.create(file)
       // Nothing is acknowledged of an empty file. Its own name, and that of its directory, are made durable with its
       // first bytes; what was made above them may be used by others before that.
       await this.#settle(path, made.slice(1))
@@ -188,10 +180,7 @@ export class FilesystemDriver implements StorageDriver {
       const source = this.#file(from)
       const target = this.#file(to)
       if (this.#thread !== undefined) return void await result(this.#thread.run([['move', source, target, last]]))
-      await this.#looks.stat(source) // a missing source must not make the target's directories
-      const made = (last ? await this.#moveDirectory(source, target) : undefined) ??
-        (await this.#inDirectoryOf(target, () => this.#changes.rename(source, target))).made
-      await this.#settle(from, [target, ...made], settling)
+      await this.#settle(from, [target, ...await this.#pooled.move(source, target, last)], settling)
     })
   }
 
@@ -238,66 +227,6 @@ export class FilesystemDriver implements StorageDriver {
     return ['replace', file, change.content, recycle === undefined ? undefined : this.#file(recycle), inPlace]
   }
 
-  /**
-   * A file that was there already, under its new name: on some file systems to make and remove a file costs far more than
-   * to rename it. Undefined when there is none, or it is longer than what is to be in it.
-   */
-  async #recycled (spare: string | undefined, temporary: string, length: number): Promise<number | undefined> {
-    const found = spare === undefined ? undefined : await attempted(() => this.#looks.stat(spare))
-    if (spare === undefined || found === undefined || !found.isFile() || found.size > length) return undefined
-    try {
-      await this.#changes.rename(spare, temporary)
-    } catch (error) {
-      // What is missing is the new name's directory; or the file is gone since, and then it is not found again.
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw error
-      return undefined
-    }
-    return await this.#changes.open(temporary, 'r+')
-  }
-
-  /** Moves a file with its directory, if that holds nothing else and there is no such directory yet. Says what was made. */
-  async #moveDirectory (source: string, target: string): Promise<string[] | undefined> {
-    const [from, to] = [dirname(source), dirname(target)]
-    return await attempted(async () => {
-      if (basename(source) !== basename(target) || (await this.#looks.readdir(from)).length !== 1) return undefined
-      const { made } = await this.#inDirectoryOf(to, () => this.#changes.rename(from, to))
-      return [to, ...made]
-    })
-  }
-
-  /** Writes a new file and closes it. */
-  async #fill (fd: number, content: Uint8Array, durable: boolean): Promise<void> {
-    const calls = content.byteLength > MAX_DIRECT_BYTES ? POOLED : this.#changes
-    try {
-      for (let position = 0; position < content.byteLength;) {
-        const written = await calls.write(fd, [content.subarray(position)], position)
-        if (written === 0) throw new Error('nothing could be written')
-        position += written
-      }
-      if (durable) await syncFile(fd)
-    } finally {
-      await this.#changes.close(fd)
-    }
-  }
-
-  /**
-   * Runs `operation`, making the directory first when that turns out to be what is missing. More than once, because
-   * a delete may take the directory away between the two. `made` are the directories that were made, deepest first.
-   */
-  async #inDirectoryOf<T> (file: string, operation: () => Eventually<T>): Promise<{ result: T, made: string[] }> {
-    const directory = dirname(file)
-    let first: string | undefined
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return { result: await operation(), made: first === undefined ? [] : upTo(directory, first) }
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || attempt > 3) throw error
-      }
-      const made = await this.#changes.mkdir(directory)
-      if (first === undefined || (made !== undefined && made.length < first.length)) first = made
-    }
-  }
-
   /** Waits until these names survive a crash, or lets `settling` wait. */
   async #settle (path: string, names: readonly string[], settling?: Settling): Promise<void> {
     if (!this.#fsync) return
@@ -333,20 +262,4 @@ function failure ({ code, message }: Result & object): NodeJS.ErrnoException {
 function infoOf (path: string, found: Stats): FileInfo {
   const isDirectory = found.isDirectory()
   return { path, size: isDirectory ? 0 : found.size, isDirectory, modified: found.mtime }
-}
-
-/** `directory` and those above it, up to `first`. */
-function upTo (directory: string, first: string): string[] {
-  const directories: string[] = []
-  for (let path = directory; path.length >= first.length; path = dirname(path)) directories.push(path)
-  return directories
-}
-
-/** Why it failed is told by what comes next, or has been told. */
-async function attempted<T> (operation: () => Eventually<T>): Promise<T | undefined> {
-  try {
-    return await operation()
-  } catch {
-    return undefined
-  }
 }

@@ -10,7 +10,7 @@ import { basename, dirname } from 'node:path'
 const TEMPORARY_PREFIX = '.tmp-'
 
 /** How often a directory is made again that somebody else takes away. */
-const MAX_ATTEMPTS = 4
+export const MAX_ATTEMPTS = 4
 
 /** A name for what is not yet what `target` is to be. */
 export function temporaryName (target: string): string {
