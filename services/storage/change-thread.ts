@@ -47,6 +47,8 @@ export class ChangeThread {
       return resultOf(calls)
     }
     if (this.#batch.push(calls.map(sendable)) === 1) setImmediate(() => { this.#worker?.postMessage(this.#batch.splice(0)) })
+    // Somebody waits: the process must not end because it has nothing else to do.
+    if (this.#waiting.length === 0) this.#worker?.ref()
     return new Promise(resolve => { this.#waiting.push(resolve) })
   }
 
@@ -71,10 +73,13 @@ export class ChangeThread {
   #start (): Worker {
     // What it opens is closed here.
     const worker = new Worker(this.#file, { name: 'changes', env: {}, execArgv: [], trackUnmanagedFds: false, resourceLimits: { maxYoungGenerationSizeMb: 2 } })
-    worker.unref()
-    worker.once('online', () => { this.#isOnline = true })
+    worker.once('online', () => {
+      this.#isOnline = true
+      worker.unref()
+    })
     worker.on('message', (results: readonly Result[]) => {
       for (const [i, resolve] of this.#waiting.splice(0, results.length).entries()) resolve(results[i])
+      if (this.#waiting.length === 0) worker.unref()
     })
     worker.once('error', ({ message }) => { this.#end(message) })
     worker.once('exit', () => { this.#end('it ended') })

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { closeSync, fstatSync, readFileSync, readdirSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
@@ -83,4 +84,21 @@ t.test('when the thread ends by itself whoever waits hears of it, and the next c
   t.equal(thread.isRunning, false)
   t.equal(thread.run([change]), undefined)
   t.equal(readFileSync(join(directory, 'a'), 'utf8'), 'x')
+})
+
+t.test('a process ends when it has nothing else to do, but not before its changes are made', async t => {
+  const directory = t.testdir({})
+  const module = new URL('../../../services/storage/change-thread.js', import.meta.url)
+  const script = `
+    import { ChangeThread } from ${JSON.stringify(module.href)}
+    const thread = new ChangeThread(1)
+    while (!thread.isRunning) {
+      thread.run([['replace', process.argv[1] + '/first', Buffer.from('x')]])
+      await new Promise(resolve => setImmediate(resolve))
+    }
+    for (let i = 0; i < 100; i++) thread.run([['replace', process.argv[1] + '/last', Buffer.from(String(i))]])
+  `
+  const { status, stderr } = spawnSync(process.execPath, ['--input-type=module', '--eval', script, directory], { encoding: 'utf8', timeout: 30_000 })
+  t.equal(status, 0, stderr)
+  t.equal(readFileSync(join(directory, 'last'), 'utf8'), '99')
 })
