@@ -75,7 +75,7 @@ async function superviseWorkers ({ config, ...loaded }: LoadedConfig, count: num
   process.on('SIGTERM', stop)
   try {
     const url = await supervisor.start()
-    logger.info({ workers: count }, banner({ config, ...loaded }, url))
+    if (!stopping) logger.info({ workers: count }, banner({ config, ...loaded }, url))
   } catch (error) {
     // Workers that are stopped before they listen are what was asked for.
     if (!stopping) throw error

@@ -88,7 +88,10 @@ export class Supervisor {
     const peer: Peer = { id: worker.id, send: message => { this.#tell(worker, message) } }
     this.#running.add(worker)
     worker.on('message', (message: unknown) => {
-      if (isOurs<ToPrimary>(message)) this.#relay.receive(peer, message)
+      if (!isOurs<ToPrimary>(message)) return
+      this.#relay.receive(peer, message)
+      // What it was told while it still loaded its modules nobody there has heard.
+      if (message.oci === 'listening' && this.#stopping) this.#tell(worker, { oci: 'stop' })
     })
     // Writing to one that has just died fails; its end is told by `exit`.
     worker.on('error', () => {})

@@ -176,6 +176,16 @@ t.test('a signal before all processes listen ends those that were started, and n
   t.notMatch(stderr, /worker 2 serves/)
 })
 
+t.test('a signal while the others start ends those too', async t => {
+  const directory = t.testdir({ 'config.yml': 'version: 0.1\nstorage: { filesystem: { rootdirectory: ./data } }\nhttp: { addr: "127.0.0.1:0", workers: 2 }\n' })
+  const starting = new CliProcess(t, ['serve', 'config.yml'], directory)
+  await starting.logged(/worker 1 serves/)
+  starting.signal('SIGTERM')
+  const { status, stderr } = await starting.ended
+  t.equal(status, 0, stderr)
+  t.notMatch(stderr, /oci-registry listens on/)
+})
+
 t.test('the workers end when their primary process is killed', async t => {
   const product = await startWorkers(t, 2)
   const [pid = 0] = await workerPids(product)
