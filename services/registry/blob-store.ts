@@ -10,6 +10,9 @@ import type { Settling } from '../storage/settling.js'
 import { blobPath } from './layout.js'
 import type { BlobStatter, Descriptor, Eventually } from './types.js'
 
+/** As often content is put back for one who asks for it. */
+const MAX_RESTORES = 3
+
 export const BLOB_MEDIA_TYPE = 'application/octet-stream'
 
 export interface GlobalBlobStoreOptions {
@@ -111,11 +114,14 @@ export class GlobalBlobStore implements BlobStatter {
   }
 
   async #orPutBack<T> (digest: Digest, look: () => Eventually<T | undefined>, looked = look()): Promise<T | undefined> {
-    const found = await looked
-    if (found !== undefined) return found
-    // Looked at again even when nothing was aside: somebody else may have put it back first.
-    await this.#quarantine.restore(digest)
-    return await look()
+    let found = await looked
+    // Of two collections at once the other one may take away what was just put back, each of them once.
+    for (let attempt = 0, isBack = true; found === undefined && isBack && attempt < MAX_RESTORES; attempt++) {
+      isBack = await this.#quarantine.restore(digest)
+      // Looked at again even when nothing was aside: somebody else may have put it back first.
+      found = await look()
+    }
+    return found
   }
 }
 

@@ -126,9 +126,9 @@ export class GarbageModel {
 
   /**
    * Everything that has to be in storage, found without the code under test: manifests by repository, and content. And
-   * content that may be: what only refused manifests need.
+   * content that may be: what only refused manifests need, and, unless they count, untagged ones.
    */
-  async reachable (driver: StorageDriver): Promise<{ manifests: string[], content: Digest[], optional: Set<Digest> }> {
+  async reachable (driver: StorageDriver, { untaggedCount }: { readonly untaggedCount: boolean }): Promise<{ manifests: string[], content: Digest[], optional: Set<Digest> }> {
     const manifests: string[] = []
     const content = new Set<Digest>()
     const optional = new Set<Digest>()
@@ -150,7 +150,8 @@ export class GarbageModel {
       for (const digest of roots) add(digest)
       for (const digest of live) {
         if (linked.includes(digest)) manifests.push(`${name} ${digest}`)
-        const needed = this.#refused.has(`${name} ${digest}`) ? optional : content
+        const isPromised = (untaggedCount || tags !== undefined) && !this.#refused.has(`${name} ${digest}`)
+        const needed = isPromised ? content : optional
         needed.add(digest)
         for (const part of BY_DIGEST.get(digest)?.blobs ?? []) needed.add(part.digest)
       }
