@@ -67,7 +67,13 @@ export class ChangeThread {
       this.#counted = 0
     }
     this.#counted += changes
-    if (this.#counted >= this.#busy) this.#worker = this.#start()
+    if (this.#counted < this.#busy) return
+    try {
+      this.#worker = this.#start()
+    } catch {
+      // Threads are forbidden, or there is no memory for one.
+      this.#isOver = true
+    }
   }
 
   #start (): Worker {

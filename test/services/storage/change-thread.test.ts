@@ -86,6 +86,15 @@ t.test('when the thread ends by itself whoever waits hears of it, and the next c
   t.equal(readFileSync(join(directory, 'a'), 'utf8'), 'x')
 })
 
+t.test('where there can be no thread every change is made here', async t => {
+  const directory = t.testdir({})
+  const thread = new ChangeThread(1, new URL('https://elsewhere/'))
+  for (let i = 0; i < 3; i++) t.equal(thread.run([['replace', join(directory, 'a'), Buffer.from(String(i))]]), undefined)
+  t.equal(readFileSync(join(directory, 'a'), 'utf8'), '2')
+  t.equal(thread.isRunning, false)
+  await thread.close()
+})
+
 t.test('a process ends when it has nothing else to do, but not before its changes are made', async t => {
   const directory = t.testdir({})
   const module = new URL('../../../services/storage/change-thread.js', import.meta.url)
