@@ -39,9 +39,8 @@ async function requestLogPlugin (fastify: FastifyInstance, { accessLog: stream }
   fastify.addHook('onClose', async () => { await access.close(CLOSE_MS) })
 }
 
-/** Calls back once, when the request is over or its client has gone. */
-export function followed (request: FastifyRequest, reply: FastifyReply, over: (served: ServedRequest) => void): void {
-  const began = performance.now()
+/** Calls back once, when the request, which `began` then, is over or its client has gone. */
+export function followed (request: FastifyRequest, reply: FastifyReply, over: (served: ServedRequest) => void, began = performance.now()): void {
   const { ip, raw } = request
   // Of a client that goes away the address is lost.
   const remote = remoteOf(request)
@@ -51,8 +50,20 @@ export function followed (request: FastifyRequest, reply: FastifyReply, over: (s
     // What docker's registry notes for an answer that nobody waited for.
     const status = isAborted && !reply.raw.headersSent ? 499 : reply.raw.statusCode
     const type = reply.getHeader('content-type')
+    const { id, method, host, url, proto, headers, resource, name, reference, trace } = factsOf(request, remote)
+    // Named one by one: an object that is spread into another one costs more than all else here.
     over({
-      ...factsOf(request, remote),
+      id,
+      method,
+      host,
+      url,
+      proto,
+      headers,
+      remote,
+      resource,
+      name,
+      reference,
+      trace,
       address: ip?.replace(/^::ffff:(?=\d+\.)/, ''),
       status,
       contentType: typeof type === 'string' ? type : undefined,

@@ -7,6 +7,7 @@ import { accessFormat } from '../services/log/access-line.js'
 import { AccessLog } from '../services/log/access-log.js'
 import { errorRecord } from '../services/log/error-text.js'
 import { lineFormat } from '../services/log/formats.js'
+import type { Fields, Level } from '../services/log/formats.js'
 import { formatted } from '../services/log/pino-lines.js'
 import { MemoryDriver } from '../services/storage/memory.js'
 import { basic, htpasswdFile } from './helpers/auth.js'
@@ -29,9 +30,10 @@ for (const formatter of ['text', 'terminal', 'json', 'logstash'] as const) {
     const access = new AccessLog({ format: accessFormat(formatter === 'json' || formatter === 'logstash' ? formatter : 'combined', {}), stream: lines, log: logger })
     const driver = new FaultDriver(new MemoryDriver())
     const path = await htpasswdFile(t, { ann: PASSWORD })
+    const write = (level: Level, message: string, fields: () => Fields): void => { written += format({ time: 0, level, message, fields: fields() }) }
     const app = buildServer({
       logger,
-      writeRequest: (level, message, fields) => { written += format({ time: 0, level, message, fields: fields() }) },
+      writeRequest: Object.assign(write, { writes: () => true }),
       access,
       storage: { inmemory: {} },
       auth: { htpasswd: { realm: 'Test', path, throttle: { free: 10_000 }, access: [{ repositories: ['**'], actions: ['*'], users: ['ann'] }], tokenserver: {} } },

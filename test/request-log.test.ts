@@ -189,3 +189,29 @@ t.test('what storage breaks off in the middle of a download is an error', async 
   await log.logged('response completed with error')
   t.match(completed(log), [{ level: 50, 'err.code': 'unknown', 'err.cause': /disk is gone/, 'http.response.status': 200 }])
 })
+
+t.test('where only errors are logged a request that goes well leaves nothing, and one that fails its whole line', async t => {
+  const { app, log, driver } = await served(t)
+  log.text = ''
+  log.logger.level = 'error'
+  t.equal((await app.inject('/v2/')).statusCode, 200)
+  t.equal(log.text, '')
+  driver.before = async () => { throw new Error('disk is gone') }
+  t.equal((await app.inject('/v2/a/tags/list')).statusCode, 500)
+  await log.logged('response completed with error')
+  t.match(completed(log), [{ level: 50, 'err.code': 'unknown', 'http.response.status': 500, 'http.response.duration': /s$/, 'http.request.uri': '/v2/a/tags/list', 'vars.name': 'a' }])
+  t.equal(log.lines.length, 1)
+})
+
+t.test('where only errors are logged a download that breaks off is one', async t => {
+  const { app, log } = await served(t, {}, new BreakingDriver())
+  const content = blob(Buffer.alloc(1024 * 1024, 'broken'))
+  await pushBlob(t, app, 'a/b', content)
+  log.text = ''
+  log.logger.level = 'error'
+  const { connection } = await connected(app)
+  connection.send(`GET /v2/a/b/blobs/${content.digest} HTTP/1.1\r\nhost: a\r\n\r\n`)
+  await once(connection.socket, 'close')
+  await log.logged('response completed with error')
+  t.match(completed(log), [{ level: 50, 'err.code': 'unknown', 'err.cause': /disk is gone/, 'http.response.status': 200 }])
+})

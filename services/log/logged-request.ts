@@ -23,16 +23,21 @@ export class LoggedRequest {
   readonly remote: string | undefined
   /** Who was let in, or is known and was refused. */
   user: string | undefined
+  readonly #onFailure: () => void
   #failure: Failure | undefined
 
-  constructor (write: WriteRequest, remote: string | undefined) {
+  /** @param onFailure called once, when the first failure is known */
+  constructor (write: WriteRequest, remote: string | undefined, onFailure: () => void = () => {}) {
     this.write = write
     this.remote = remote
+    this.#onFailure = onFailure
   }
 
   /** The first failure is the reason of those that follow. */
   failed (failure: Failure): void {
-    this.#failure ??= failure
+    if (this.#failure !== undefined) return
+    this.#failure = failure
+    this.#onFailure()
   }
 
   get isAborted (): boolean {

@@ -12,7 +12,11 @@ import { ATOMIC_BYTES, LineOutput } from './line-output.js'
 import { formatted } from './pino-lines.js'
 
 /** Writes a line about a request, of which there are thousands; asks for its fields if the level is not too low. */
-export type WriteRequest = (level: Level, message: string, fields: () => Fields) => void
+export interface WriteRequest {
+  (level: Level, message: string, fields: () => Fields): void
+  /** Whether lines of this level are written at present. */
+  readonly writes: (level: Level) => boolean
+}
 
 /** The log of the standalone server. */
 export interface StandaloneLog {
@@ -37,21 +41,21 @@ export function openLog ({ level, formatter, fields: configured }: RegistryConfi
   const format = lineFormat(formatterFor(formatter), base)
   const logger = pino({ level, base: null, serializers: { err: errorRecord } }, formatted(format, line => { output.write(line) }))
   const least = pino.levels.values[level] ?? 0
-  return {
-    logger,
-    base,
-    writeRequest (level, message, fields) {
-      if (severity(level) >= least) output.writeSoon(format({ time: Date.now(), level, message, fields: fields() }))
-    }
+  const writes = (level: Level): boolean => severity(level) >= least
+  const write = (level: Level, message: string, fields: () => Fields): void => {
+    if (writes(level)) output.writeSoon(format({ time: Date.now(), level, message, fields: fields() }))
   }
+  return { logger, base, writeRequest: Object.assign(write, { writes }) }
 }
 
 /** The same with any logger. */
 export function writeWith (logger: Omit<BaseLogger, 'msgPrefix'>): WriteRequest {
-  return (level, message, fields) => {
-    // A logger that is not pino may not tell its level.
-    if (severity(level) >= (pino.levels.values[logger.level] ?? 0)) logger[pinoName(level)](fields(), message)
+  // A logger that is not pino may not tell its level.
+  const writes = (level: Level): boolean => severity(level) >= (pino.levels.values[logger.level] ?? 0)
+  const write = (level: Level, message: string, fields: () => Fields): void => {
+    if (writes(level)) logger[pinoName(level)](fields(), message)
   }
+  return Object.assign(write, { writes })
 }
 
 function severity (level: Level): number {

@@ -76,8 +76,13 @@ export class GlobalBlobStore implements BlobStatter {
   }
 
   /** Stores bytes the caller has hashed. */
-  async put (digest: Digest, bytes: Uint8Array, settling?: Settling): Promise<void> {
-    await this.#driver.write(blobPath(digest), bytes, { settling })
+  async put (digest: Digest, bytes: Uint8Array): Promise<void> {
+    await inOrder(this.#driver, [this.addition(digest, bytes)])
+  }
+
+  /** What stores them. */
+  addition (digest: Digest, bytes: Uint8Array, settling?: Settling): Change {
+    return { path: blobPath(digest), content: bytes, options: { settling } }
   }
 
   /** Whether the content is in its place. A copy of another size is damaged, and is removed. */

@@ -1,5 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import type { Digest } from '../reference/reference.js'
+import type { Change } from '../storage/driver.js'
+import type { Settling } from '../storage/settling.js'
 import type { GlobalBlobStore } from './blob-store.js'
 import { inferMediaType } from './manifest-content.js'
 import type { Eventually } from './types.js'
@@ -59,6 +61,11 @@ export class ManifestContents {
   async keep (digest: Digest, bytes: Buffer): Promise<void> {
     const found = await this.#blobs.verify(digest)
     if (found?.size !== bytes.length) await this.#blobs.put(digest, bytes)
+  }
+
+  /** What stores the bytes: nothing, where they are here. */
+  async additions (digest: Digest, bytes: Buffer, settling: Settling): Promise<Change[]> {
+    return await this.holds(digest, bytes) ? [] : [this.#blobs.addition(digest, bytes, settling)]
   }
 
   /** Whether storage has the bytes, intact. What is not in its place is not looked for anywhere else: the caller has them. */

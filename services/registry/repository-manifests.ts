@@ -2,10 +2,9 @@ import { createHash } from 'node:crypto'
 import { OciError } from '../errors/oci-error.js'
 import { algorithmOf, digestOf, isCanonical } from '../reference/reference.js'
 import type { Digest, Reference, RepositoryName, Tag } from '../reference/reference.js'
-import type { Change, StorageDriver } from '../storage/driver.js'
+import type { StorageDriver } from '../storage/driver.js'
 import { Settling } from '../storage/settling.js'
 import { concurrently } from './concurrently.js'
-import { blobPath } from './layout.js'
 import type { LinkedBlobStore } from './linked-blob-store.js'
 import { parseManifest } from './manifest-content.js'
 import type { ManifestContent } from './manifest-content.js'
@@ -105,7 +104,7 @@ export class RepositoryManifests implements ManifestStore {
     }
     await revisions.remember(digest, canonical, async () => {
       const settling = new Settling()
-      const before: Change[] = await contents.holds(canonical, bytes) ? [] : [{ path: blobPath(canonical), content: bytes, options: { settling } }]
+      const before = await contents.additions(canonical, bytes, settling)
       await keepType()
       // Listed before it is linked: the list passes over what is not linked, and a linked one is never missing from it.
       if (subject !== undefined) before.push(referrers.entry(subject, canonical, settling))

@@ -4,7 +4,7 @@ import { resultOf } from './changes.js'
 import type { Call, Result } from './changes.js'
 
 /** So many changes in a second are worth a thread; with fewer its memory and waking it up cost more than they give. */
-export const BUSY = 200
+const BUSY = 200
 const SECOND_MS = 1000
 
 const FILE = new URL('change-thread-worker.js', import.meta.url)

@@ -13,12 +13,16 @@ export interface FileCalls {
   /** Of a file that is open. */
   status (fd: number): Eventually<Stats>
   stat (file: string): Eventually<Stats>
-  /** With all directories above it; resolves to the first one that was made, if any. */
-  mkdir (directory: string): Eventually<string | undefined>
-  rename (from: string, to: string): Eventually<void>
   unlink (file: string): Eventually<void>
   rmdir (directory: string): Eventually<void>
   readdir (directory: string): Eventually<string[]>
+}
+
+/** What makes names. In a row on one thread it is done without these: see `prompt-changes.ts`. */
+export interface NamingCalls {
+  /** With all directories above it; resolves to the first one that was made, if any. */
+  mkdir (directory: string): Promise<string | undefined>
+  rename (from: string, to: string): Promise<void>
 }
 
 /** How often a directory is emptied again because somebody else is faster. */
@@ -29,7 +33,7 @@ const readFile = promisify(fs.readFile)
 const mkdir = promisify(fs.mkdir as (directory: string, options: { recursive: true }, callback: (error: Error | null, first?: string) => void) => void)
 
 /** In the thread pool: nobody else waits for a disk or a network. */
-export const POOLED: FileCalls = {
+export const POOLED: FileCalls & NamingCalls = {
   open: promisify(fs.open) as FileCalls['open'],
   close: promisify(fs.close),
   write: async (fd, chunks, position) => (await writev(fd, chunks, position)).bytesWritten,
@@ -53,8 +57,6 @@ export const DIRECT: FileCalls = {
   write: (fd, chunks, position) => fs.writevSync(fd, chunks, position),
   status: fd => fs.fstatSync(fd),
   stat: file => fs.statSync(file),
-  mkdir: directory => fs.mkdirSync(directory, { recursive: true }),
-  rename: fs.renameSync,
   unlink: fs.unlinkSync,
   rmdir: directory => { fs.rmdirSync(directory) },
   readdir: directory => fs.readdirSync(directory)

@@ -117,7 +117,6 @@ class Holder {
   readonly released: Promise<void>
   free!: () => void
   lastHeard = Date.now()
-
   #controller: AbortController | undefined
 
   constructor () {

@@ -2,68 +2,13 @@ import { once } from 'node:events'
 import { request as httpRequest } from 'node:http'
 import type { IncomingMessage } from 'node:http'
 import t from 'tap'
-import type { Test } from 'tap'
-import type { ServerOptions } from '../../server.js'
-import { OciError } from '../../services/errors/oci-error.js'
-import type { StorageDriver } from '../../services/storage/driver.js'
 import { FilesystemDriver } from '../../services/storage/filesystem.js'
 import { MemoryDriver } from '../../services/storage/memory.js'
-import { startRegistry } from '../../testing.js'
-import type { TestRegistry } from '../../testing.js'
-import type { ErrorBody } from '../helpers/build.js'
 import { blob, image, sha256 } from '../helpers/images.js'
-import { RawConnection, rawRequest } from '../helpers/raw-http.js'
-import type { RawAnswer } from '../helpers/raw-http.js'
-import { STORAGES, StreamDriver, openFiles, watchWrites } from '../helpers/storages.js'
-
-const content = blob('0123456789')
-const BLOB = `/v2/team/app/blobs/${content.digest}`
-const CHUNKED = { 'transfer-encoding': 'chunked' }
-
-async function started (t: Test, options: ServerOptions = {}): Promise<TestRegistry> {
-  const registry = await startRegistry({ http: { relativeurls: true }, ...options })
-  t.teardown(async () => { await registry.close() })
-  return registry
-}
-
-async function opened (t: Test, { host }: TestRegistry): Promise<RawConnection> {
-  const connection = await RawConnection.open(host)
-  t.teardown(() => { connection.socket.destroy() })
-  return connection
-}
-
-async function push (t: Test, { url }: TestRegistry, bytes: Uint8Array = content.bytes): Promise<void> {
-  const answer = await fetch(`${url}/v2/team/app/blobs/uploads/?digest=${sha256(bytes)}`, { method: 'POST', body: bytes as Uint8Array<ArrayBuffer> })
-  t.equal(answer.status, 201)
-  await answer.arrayBuffer()
-}
-
-async function session ({ host }: TestRegistry): Promise<string> {
-  const { headers } = await rawRequest(host, 'POST', '/v2/team/app/blobs/uploads/', { 'content-length': '0' })
-  return headers.get('location') ?? ''
-}
-
-function head (method: string, path: string, headers: Record<string, string | number> = {}): string {
-  return `${method} ${path} HTTP/1.1\r\nhost: x\r\n${Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`
-}
-
-function chunk (text: string): string {
-  return `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`
-}
-
-/** Checks an error answer as it came over the wire, and returns its codes. */
-function codes (t: Test, { status, headers, body }: RawAnswer, expected: number): string[] {
-  t.equal(status, expected, body)
-  t.equal(headers.get('content-type'), 'application/json')
-  t.equal(headers.get('docker-distribution-api-version'), 'registry/2.0')
-  return (JSON.parse(body) as ErrorBody).errors.map(({ code }) => code)
-}
-
-/** A registry that tells when the first bytes of an upload are on their way to storage. */
-async function observed (t: Test, driver: StorageDriver): Promise<{ registry: TestRegistry, written: Promise<void> }> {
-  const { driver: watched, written } = watchWrites(driver)
-  return { registry: await started(t, { instances: { driver: watched } }), written }
-}
+import type { RawConnection } from '../helpers/raw-http.js'
+import { rawRequest } from '../helpers/raw-http.js'
+import { STORAGES, StreamDriver, openFiles } from '../helpers/storages.js'
+import { content, BLOB, CHUNKED, started, opened, push, session, head, chunk, codes, observed } from '../helpers/sockets.js'
 
 const RAW_PATHS: Array<[string, number, string]> = [
   ['/v2/../x', 404, 'NAME_INVALID'],
@@ -211,85 +156,6 @@ for (const [what, open] of STORAGES) {
     t.equal((await rawRequest(registry.host, 'GET', BLOB)).body, '0123456789')
   })
 }
-
-const REFUSED: Array<[string, string, string, Record<string, string>, number]> = [
-  ['an unknown session', 'PATCH', '/v2/team/app/blobs/uploads/00000000-0000-4000-8000-000000000000', {}, 404],
-  ['a wrong Content-Range', 'PATCH', '', { 'content-range': '7-9' }, 416],
-  ['a name that is none', 'PUT', '/v2/UPPER/manifests/1.0', {}, 400],
-  ['a wrong method', 'POST', '/v2/team/app/manifests/1.0', {}, 405],
-  ['no path of ours', 'PUT', '/nowhere', {}, 404]
-]
-
-for (const [why, method, path, headers, status] of REFUSED) {
-  t.test(`a refusal because of ${why} reaches a client that is still sending, and its connection lives on (R-017)`, async t => {
-    const registry = await started(t)
-    await push(t, registry)
-    const url = path === '' ? await session(registry) : path
-    for (const [framing, rest] of [[{ 'content-length': 20 }, 'x'.repeat(10)], [CHUNKED, chunk('x'.repeat(10)) + chunk('')]] as const) {
-      const connection = await opened(t, registry)
-      connection.send(head(method, url, { ...headers, ...framing }) + (rest.startsWith('x') ? 'x'.repeat(10) : chunk('x')))
-      t.equal((await connection.answer()).status, status)
-      connection.send(rest + head('GET', BLOB))
-      t.equal((await connection.answer()).body, '0123456789')
-    }
-  })
-}
-
-t.test('a 401 reaches a client that is still sending, and its connection lives on (R-017, R-247)', async t => {
-  const authorize = (): never => { throw new OciError('UNAUTHORIZED', { headers: { 'www-authenticate': 'Basic realm="x"' } }) }
-  const registry = await started(t, { instances: { accessController: { authorize } } })
-  const connection = await opened(t, registry)
-  for (const [method, path] of [['POST', `/v2/team/app/blobs/uploads/?digest=${content.digest}`], ['PUT', '/v2/team/app/manifests/1.0']] as const) {
-    connection.send(head(method, path, { 'content-length': 10 }) + '01234')
-    const refused = await connection.answer()
-    t.same(codes(t, refused, 401), ['UNAUTHORIZED'])
-    t.equal(refused.headers.get('www-authenticate'), 'Basic realm="x"')
-    connection.send('56789')
-  }
-  connection.send(head('GET', '/v2/'))
-  t.equal((await connection.answer()).status, 401)
-})
-
-for (const path of ['/v2/team/app/blobs/uploads/00000000-0000-4000-8000-000000000000', '/v2/nowhere', '/nowhere']) {
-  t.test(`an endless body to ${path.slice(0, 24)} is cut off after a bound (R-017)`, async t => {
-    const registry = await started(t)
-    const connection = await opened(t, registry)
-    // An event of its own: `once` would reject with the reset that is hoped for.
-    const closed = new Promise<void>(resolve => { connection.socket.once('close', () => { resolve() }) })
-    const piece = chunk('x'.repeat(64 * 1024))
-    connection.send(head('PATCH', path, CHUNKED) + piece)
-    t.equal((await connection.answer()).status, 404)
-    // More is sent than the server reads, because the buffers of two sockets lie between.
-    let left = 64 * 1024 * 1024
-    while (!connection.socket.destroyed && left > 0) {
-      left -= piece.length
-      if (!connection.socket.write(piece)) {
-        await Promise.race([closed, new Promise<void>(resolve => { connection.socket.once('drain', () => { resolve() }) })])
-      }
-    }
-    t.ok(left > 0, 'the connection was cut')
-    t.equal((await rawRequest(registry.host, 'GET', '/v2/')).status, 200)
-  })
-}
-
-t.test('a manifest that says it is too large is refused before it is sent (R-017, R-178)', async t => {
-  const connection = await opened(t, await started(t))
-  connection.send(head('PUT', '/v2/team/app/manifests/1.0', { 'content-length': 4 * 1024 * 1024 + 1 }))
-  t.same(codes(t, await connection.answer(), 413), ['MANIFEST_INVALID'])
-})
-
-t.test('a client that reads only after it has sent all of a body that was refused still gets its answer (R-017)', async t => {
-  const registry = await started(t)
-  const connection = await opened(t, registry)
-  connection.socket.pause()
-  const size = 3 * 1024 * 1024
-  connection.send(head('PUT', '/v2/nowhere', { 'content-length': size }))
-  await new Promise<void>(resolve => { connection.socket.write('x'.repeat(size), () => { resolve() }) })
-  connection.socket.resume()
-  t.same(codes(t, await connection.answer(), 404), ['NAME_INVALID'])
-  connection.send(head('GET', '/v2/'))
-  t.equal((await connection.answer()).status, 200)
-})
 
 t.test('64 connections at once, each for one request, are all served', async t => {
   const registry = await started(t)

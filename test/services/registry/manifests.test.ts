@@ -1,73 +1,12 @@
-import { Readable } from 'node:stream'
 import t from 'tap'
 import { OCI_INDEX, OCI_MANIFEST } from '../../../schemas/media-types.js'
 import { OciErrors } from '../../../services/errors/oci-error.js'
-import { hexOf, parseReference, parseRepositoryName, parseTag } from '../../../services/reference/reference.js'
-import type { Digest } from '../../../services/reference/reference.js'
+import { hexOf, parseTag } from '../../../services/reference/reference.js'
 import { blobPath, linkPath, mediaTypePath, tagCurrentPath, tagIndexPath } from '../../../services/registry/layout.js'
-import { StorageNamespace } from '../../../services/registry/namespace.js'
-import type { ReferenceValidation } from '../../../services/registry/reference-check.js'
-import type { ManifestPutResult, Repository, StoredManifest } from '../../../services/registry/types.js'
-import type { StorageDriver } from '../../../services/storage/driver.js'
 import { FilesystemDriver } from '../../../services/storage/filesystem.js'
 import { MemoryDriver } from '../../../services/storage/memory.js'
-import { UploadSessions } from '../../../services/uploads/sessions.js'
 import { blob, image, index, sha256, sha512 } from '../../helpers/images.js'
-import type { Manifest } from '../../helpers/images.js'
-
-const NAME = parseRepositoryName('team/app')
-const OTHER = parseRepositoryName('team/other')
-const LATEST = parseTag('latest')
-const DOCKER_MANIFEST = 'application/vnd.docker.distribution.manifest.v2+json'
-const DOCKER_LIST = 'application/vnd.docker.distribution.manifest.list.v2+json'
-const MANIFESTS = '/docker/registry/v2/repositories/team/app/_manifests'
-
-const unknown = { code: 'MANIFEST_UNKNOWN', status: 404 }
-
-function open (driver: StorageDriver = new MemoryDriver(), validation?: ReferenceValidation): { driver: StorageDriver, repository: Repository, other: Repository } {
-  const namespace = new StorageNamespace({ driver, uploads: new UploadSessions({ driver }), ...(validation === undefined ? {} : { validation }) })
-  return { driver, repository: namespace.repository(NAME), other: namespace.repository(OTHER) }
-}
-
-async function pushBlobs ({ blobs }: Repository, contents: ReadonlyArray<{ readonly bytes: Buffer, readonly digest: Digest }>): Promise<void> {
-  for (const { bytes, digest } of contents) {
-    await using session = await blobs.startUpload()
-    await session.append(Readable.from([bytes], { objectMode: false }))
-    await blobs.commitUpload(session, digest)
-  }
-}
-
-async function put (repository: Repository, { bytes, mediaType, digest }: Pick<Manifest, 'bytes' | 'mediaType' | 'digest'>, reference: string = digest): Promise<ManifestPutResult> {
-  return await repository.manifests.put(bytes, { mediaType, reference: parseReference(reference) })
-}
-
-async function push (repository: Repository, manifest: Manifest, reference: string = manifest.digest): Promise<ManifestPutResult> {
-  await pushBlobs(repository, manifest.blobs)
-  return await put(repository, manifest, reference)
-}
-
-async function get (repository: Repository, reference: string): Promise<StoredManifest> {
-  return await repository.manifests.get(parseReference(reference))
-}
-
-async function remove (repository: Repository, reference: string): Promise<void> {
-  await repository.manifests.delete(parseReference(reference))
-}
-
-async function tagsOf (repository: Repository): Promise<readonly string[]> {
-  return (await repository.tags.list({})).items
-}
-
-/** An image manifest whose bytes do not name their media type. */
-function silent (extra: object = {}): Manifest {
-  const { bytes, blobs } = image('silent', extra)
-  const { mediaType, ...content } = JSON.parse(bytes.toString()) as { mediaType: string }
-  return { ...blob(JSON.stringify(content), mediaType), blobs }
-}
-
-function descriptorOf ({ mediaType, digest, size }: Manifest): { mediaType: string, digest: Digest, size: number } {
-  return { mediaType, digest, size }
-}
+import { descriptorOf, DOCKER_LIST, DOCKER_MANIFEST, get, LATEST, MANIFESTS, NAME, open, push, pushBlobs, put, remove, silent, tagsOf, unknown } from '../../helpers/manifest-store.js'
 
 t.test('a manifest comes back byte by byte, by tag and by digest (R-144, R-155)', async t => {
   const { repository } = open()
@@ -283,99 +222,4 @@ t.test('a tag moves, and remembers where it was (R-187)', async t => {
   t.ok((await get(repository, first.digest)).bytes.equals(first.bytes))
   t.equal((await driver.read(tagCurrentPath(NAME, LATEST))).toString(), second.digest)
   for (const { digest } of [first, second]) t.equal((await driver.read(tagIndexPath(NAME, LATEST, digest))).toString(), digest)
-})
-
-t.test('deleting a tag leaves the manifest and its other tags (R-190)', async t => {
-  const { driver, repository } = open()
-  const manifest = image()
-  for (const tag of ['one', 'two']) await push(repository, manifest, tag)
-  await remove(repository, 'one')
-  t.same(await tagsOf(repository), ['two'])
-  await t.rejects(get(repository, 'one'), unknown)
-  for (const reference of ['two', manifest.digest]) t.ok((await get(repository, reference)).bytes.equals(manifest.bytes))
-  await t.rejects(driver.stat(`${MANIFESTS}/tags/one`), { message: /path not found/ }, 'with its history')
-  await t.rejects(remove(repository, 'one'), unknown, 'R-194')
-})
-
-t.test('deleting by digest takes every tag on it, and only those (R-191, R-192)', async t => {
-  const { repository } = open()
-  const [gone, kept] = [image('gone'), image('kept')]
-  for (const tag of ['a', 'b', 'moved']) await push(repository, gone, tag)
-  for (const tag of ['c', 'moved']) await push(repository, kept, tag)
-  await remove(repository, gone.digest)
-  t.same(await tagsOf(repository), ['c', 'moved'])
-  for (const reference of ['a', 'b', gone.digest]) await t.rejects(get(repository, reference), unknown)
-  t.ok((await get(repository, 'moved')).bytes.equals(kept.bytes))
-  await t.rejects(remove(repository, gone.digest), unknown, 'R-194')
-})
-
-t.test('a deleted manifest can be pushed again (R-141)', async t => {
-  const { repository } = open()
-  const manifest = image()
-  for (let i = 0; i < 3; i++) {
-    await push(repository, manifest, 'latest')
-    t.ok((await get(repository, 'latest')).bytes.equals(manifest.bytes))
-    await remove(repository, manifest.digest)
-    await t.rejects(get(repository, manifest.digest), unknown)
-  }
-})
-
-t.test('a manifest under two digests goes under both, with all their tags (R-200)', async t => {
-  const manifest = image()
-  const alias = sha512(manifest.bytes)
-  for (const deleted of [manifest.digest, alias]) {
-    for (const pushed of [[manifest.digest, alias], [alias]]) {
-      const { repository } = open()
-      await pushBlobs(repository, manifest.blobs)
-      for (const digest of pushed) {
-        await repository.manifests.put(manifest.bytes, { mediaType: OCI_MANIFEST, reference: { digest }, tags: [parseTag(digest.slice(0, 6))] })
-      }
-      await remove(repository, deleted)
-      for (const reference of [manifest.digest, alias, 'sha256', 'sha512']) await t.rejects(get(repository, reference), unknown)
-      t.same(await tagsOf(repository), [])
-      await t.rejects(remove(repository, manifest.digest), unknown)
-    }
-  }
-})
-
-t.test('deleting a child leaves its index alone (R-196, R-197)', async t => {
-  const { repository } = open()
-  const child = image('child')
-  await push(repository, child)
-  await put(repository, index([child]), 'latest')
-  await remove(repository, child.digest)
-  t.ok((await get(repository, 'latest')).bytes.equals(index([child]).bytes))
-})
-
-t.test('damaged bytes are never served as a manifest', async t => {
-  const manifest = image()
-  for (const damage of [manifest.bytes.subarray(1), Buffer.alloc(manifest.size, 'x'), Buffer.alloc(0), Buffer.from('{}')]) {
-    const { driver, repository } = open()
-    await push(repository, manifest, 'latest')
-    await driver.write(blobPath(manifest.digest), damage)
-    for (const reference of ['latest', manifest.digest]) await t.rejects(get(repository, reference), /damaged/)
-  }
-})
-
-t.test('a manifest whose bytes are gone is unknown, and can be deleted', async t => {
-  const { driver, repository } = open()
-  const manifest = image()
-  await push(repository, manifest, 'latest')
-  await driver.delete(blobPath(manifest.digest))
-  for (const reference of ['latest', manifest.digest]) await t.rejects(get(repository, reference), unknown)
-  await remove(repository, manifest.digest)
-  t.same(await tagsOf(repository), [])
-})
-
-t.test('a broken tag is none', async t => {
-  const { driver, repository } = open()
-  const manifest = image()
-  await push(repository, manifest, 'latest')
-  for (const text of ['', 'garbage', manifest.digest.slice(1)]) {
-    await driver.write(tagCurrentPath(NAME, LATEST), Buffer.from(text))
-    await t.rejects(get(repository, 'latest'), unknown)
-    t.equal(await repository.tags.get(LATEST), undefined)
-  }
-  await driver.write(tagCurrentPath(NAME, LATEST), Buffer.from(`${manifest.digest}\n`))
-  t.equal((await get(repository, 'latest')).descriptor.digest, manifest.digest)
 })
