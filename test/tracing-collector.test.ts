@@ -73,7 +73,8 @@ t.test('a collector that never answers keeps neither requests nor the stop waiti
     await connected
     const took = await timeToStop(t, product)
     t.ok(took < PATIENCE_MS, `${took} ms with ${workers} worker(s)`)
-    t.notMatch(product.log, /error|traces cannot/)
+    // The purge of uploads, which may come at once, counts its errors.
+    t.notMatch(product.log, /(?<!num )error|traces cannot/)
   }
 })
 
